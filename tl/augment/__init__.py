@@ -1,0 +1,1 @@
+"""Named, cited augmentations; the only place that knows albumentations."""

@@ -1,0 +1,108 @@
+"""Batches of pictures, the same ones in the same order whatever the number of threads.
+
+Receives the examples of one side and an augmentation (a callable of picture and seed), gives
+grain datasets of (images uint8, labels int32, weights float32). grain's MapDataset is random
+access: record i of epoch e depends on (seed, e, i) only.
+"""
+
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import grain
+import numpy as np
+from numpy.typing import NDArray
+
+from tl.data.decode import MAX_PIXELS, decode_picture
+from tl.data.example import Example
+from tl.data.resize import centre_view
+from tl.errors import DatasetError
+
+Augment = Callable[[NDArray[np.uint8], int], NDArray[np.uint8]]
+Record = tuple[NDArray[np.uint8], np.int32, np.float32]
+
+READ_THREADS = 4  # OpenCV frees Python's lock; more than 2 a core brings nothing (measured)
+_log = logging.getLogger(__name__)
+
+
+class PictureSource:
+    """Decoded pictures by index, for grain.
+
+    A picture that cannot be read in the middle of an epoch (it could before training) is
+    replaced by the next one with weight 0, and logged once.
+    """
+
+    def __init__(self, examples: Sequence[Example], max_pixels: int = MAX_PIXELS) -> None:
+        if not examples:
+            raise DatasetError("no picture to make batches of")
+        self._examples = examples
+        self._max_pixels = max_pixels
+        self._reported: set[str] = set()
+
+    def __len__(self) -> int:
+        return len(self._examples)
+
+    def __getitem__(self, index: int) -> Record:
+        for step in range(len(self._examples)):
+            example = self._examples[(index + step) % len(self._examples)]
+            try:
+                image = decode_picture(example.read(), self._max_pixels)
+            except DatasetError as error:
+                if example.key not in self._reported:
+                    self._reported.add(example.key)
+                    _log.warning("%s is left out of training: %s", example.key, error)
+                continue
+            return image, np.int32(example.label), np.float32(step == 0)
+        raise DatasetError("none of the training pictures can be read any more")
+
+
+def training_batches(
+    examples: Sequence[Example],
+    augment: Augment,
+    *,
+    batch_size: int,
+    seed: int,
+    first_step: int = 0,
+) -> Any:
+    """Return an endless grain dataset of shuffled, augmented batches.
+
+    Args:
+        examples: the training pictures.
+        augment: gives every picture its view, all of one size.
+        batch_size: pictures a batch; the last of an epoch is filled from the next one.
+        seed: of order and augmentation.
+        first_step: where to go on; batch n is the same one however it is reached.
+
+    Returns:
+        A grain.IterDataset of (uint8 (batch, height, width, 3), int32 (batch,),
+        float32 (batch,)).
+    """
+
+    def view(record: Record, rng: np.random.Generator) -> Record:
+        image, label, weight = record
+        return augment(image, int(rng.integers(2**31))), label, weight
+
+    dataset = (
+        grain.MapDataset.source(PictureSource(examples))
+        .seed(seed)
+        .shuffle()
+        .repeat()
+        .random_map(view)
+        .batch(batch_size)
+    )
+    if first_step:
+        dataset = dataset[first_step:]
+    return dataset.to_iter_dataset(grain.ReadOptions(num_threads=READ_THREADS))
+
+
+def evaluation_batches(
+    examples: Sequence[Example], size: tuple[int, int], *, batch_size: int
+) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.int32], NDArray[np.float32]]]:
+    """Return one pass over the centre views, in order; the last batch may be smaller."""
+
+    def view(record: Record) -> Record:
+        image, label, weight = record
+        return centre_view(image, size), label, weight
+
+    dataset = grain.MapDataset.source(PictureSource(examples)).map(view).batch(batch_size)
+    return iter(dataset.to_iter_dataset(grain.ReadOptions(num_threads=READ_THREADS)))
