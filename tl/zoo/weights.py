@@ -1,0 +1,251 @@
+"""Find the weights that ``--weights`` asks for, on this machine first.
+
+Receives a backbone and the user's choice, gives a checked path. No network is touched unless
+ImageNet weights are wanted and not here; no TensorFlow is imported.
+"""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from tl.errors import ConfigError, WeightsError, nearest
+from tl.zoo.backbones import Backbone, find_backbone
+from tl.zoo.download import digest_as_published, download, file_digest
+from tl.zoo.published import PublishedFile
+
+WEIGHTS_DIR_VARIABLE = "TL_WEIGHTS_DIR"
+"""Environment variable that names a folder of weights files, searched before Keras' cache."""
+
+_WORDS = ("auto", "imagenet", "tl", "none")
+_PRETRAINED_FOLDER = Path(__file__).parent / "pretrained"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Weights:
+    """Weights that were found.
+
+    Attributes:
+        kind: where they come from.
+        path: the file; None for random weights.
+        source: one phrase for logs and for the person at the terminal.
+        sha256: hex digest of the file; None for random weights.
+    """
+
+    kind: Literal["imagenet", "tl", "file", "none"]
+    path: Path | None
+    source: str
+    sha256: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BackboneChoice:
+    """A backbone with its weights, and why it was taken.
+
+    Attributes:
+        backbone: row of the table.
+        weights: its weights, resolved.
+        reason: a line to print where the program chose; None where the user named the backbone.
+    """
+
+    backbone: Backbone
+    weights: Weights
+    reason: str | None
+
+
+def choose_backbone(
+    name: str,
+    choice: str,
+    *,
+    image_size: tuple[int, int] | None = None,
+    environ: Mapping[str, str] = os.environ,
+) -> BackboneChoice:
+    """Resolve ``--backbone`` and ``--weights`` together.
+
+    Args:
+        name: a name of the table, or "auto": mobilenet_v2 where its ImageNet weights are here or
+            can be fetched, else tl_small. A backbone the user named is never swapped.
+        choice: as for ``resolve_weights``.
+        image_size: (height, width) in pixels, or None for the backbone's own.
+        environ: environment variables.
+
+    Raises:
+        ConfigError: unknown name, or a weights file without a named backbone.
+        WeightsError: as for ``resolve_weights``.
+    """
+    if name != "auto":
+        backbone = find_backbone(name)
+        weights = resolve_weights(backbone, choice, image_size=image_size, environ=environ)
+        return BackboneChoice(backbone=backbone, weights=weights, reason=None)
+    if choice not in _WORDS:
+        raise ConfigError(
+            f"--weights {choice} is a file, and --backbone auto cannot tell whose weights it "
+            "holds. Name the backbone, for example --backbone mobilenet_v2."
+        )
+    preferred, shipped = find_backbone("mobilenet_v2"), find_backbone("tl_small")
+    if choice == "tl":
+        weights = resolve_weights(shipped, "tl")
+        reason = "using tl_small, the backbone that --weights tl belongs to"
+        return BackboneChoice(backbone=shipped, weights=weights, reason=reason)
+    try:
+        weights = resolve_weights(preferred, choice, image_size=image_size, environ=environ)
+    except WeightsError as no_imagenet:
+        if choice != "auto":
+            raise
+        try:
+            weights = resolve_weights(shipped, "tl")
+        except WeightsError as no_shipped:
+            raise WeightsError(f"{no_imagenet} Nor is there a fallback: {no_shipped}") from None
+        reason = (
+            f"using tl_small, the shipped backbone, because the ImageNet weights of "
+            f"{preferred.name} are not here and could not be fetched; expect lower accuracy. "
+            f"{no_imagenet}"
+        )
+        return BackboneChoice(backbone=shipped, weights=weights, reason=reason)
+    reason = f"using {preferred.name} with {weights.source}"
+    return BackboneChoice(backbone=preferred, weights=weights, reason=reason)
+
+
+def resolve_weights(
+    backbone: Backbone,
+    choice: str,
+    *,
+    image_size: tuple[int, int] | None = None,
+    environ: Mapping[str, str] = os.environ,
+) -> Weights:
+    """Find the weights a user asked for.
+
+    Args:
+        backbone: row of the table.
+        choice: "imagenet", "tl" (shipped with this package, for tl_small), "none" (random), the
+            path of a file, or "auto": "tl" for tl_small and "imagenet" for every other.
+        image_size: (height, width) in pixels; MobileNets have a file for each of several sizes.
+        environ: environment variables: TL_WEIGHTS_DIR, KERAS_HOME, HOME.
+
+    Raises:
+        ConfigError: the choice is neither a word nor a file, or TL_WEIGHTS_DIR is no folder.
+        WeightsError: the weights are neither here nor to be had within seconds.
+    """
+    if choice == "auto":
+        choice = "tl" if backbone.shipped_weights else "imagenet"
+    if choice == "none":
+        return Weights(kind="none", path=None, source="random weights", sha256=None)
+    if choice == "tl":
+        path = _shipped_path(backbone)
+        return _found("tl", path, f"the weights shipped with tl ({path.name})")
+    if choice == "imagenet":
+        return _imagenet(backbone, image_size, environ)
+    path = Path(choice).expanduser()
+    if not path.is_file():
+        hint = nearest(choice, _WORDS)
+        raise ConfigError(
+            f"--weights {choice}: no such file, and none of the words auto, imagenet, tl, none; "
+            f"{hint}"
+        )
+    return _found("file", path, f"the weights in {path}")
+
+
+def weights_at_hand(
+    backbone: Backbone,
+    *,
+    image_size: tuple[int, int] | None = None,
+    environ: Mapping[str, str] = os.environ,
+) -> Path | None:
+    """Return the pretrained weights of a backbone that are on this machine; never the network.
+
+    Shipped weights first, then the ImageNet file for the image size, then that of another size.
+    """
+    if backbone.shipped_weights:
+        shipped = _PRETRAINED_FOLDER / backbone.shipped_weights
+        if shipped.is_file():
+            return shipped
+    files = (*backbone.published_files(image_size), *backbone.all_published_files())
+    found = _first_local(files, environ)
+    return found[1] if found else None
+
+
+def keras_cache(environ: Mapping[str, str]) -> Path:
+    """Return the folder where Keras keeps downloaded weights."""
+    home = environ.get("KERAS_HOME")
+    return (Path(home) if home else Path("~/.keras").expanduser()) / "models"
+
+
+def _imagenet(
+    backbone: Backbone, image_size: tuple[int, int] | None, environ: Mapping[str, str]
+) -> Weights:
+    exact = backbone.published_files(image_size)
+    found = _first_local(exact, environ)
+    if found:
+        file, path = found
+        _refuse_altered(file, path)
+        return _found("imagenet", path, f"ImageNet weights from {path}")
+    try:
+        path = download(exact[0], keras_cache(environ))
+    except WeightsError as no_download:
+        # Convolutions fit every size; weights trained on another size serve a little worse.
+        found = _first_local(backbone.all_published_files(), environ)
+        if not found:
+            raise _not_to_be_had(exact, environ, no_download) from no_download
+        file, path = found
+        _refuse_altered(file, path)
+        source = f"ImageNet weights from {path}, trained on another size: no {exact[0].name} here"
+        return _found("imagenet", path, source)
+    return _found("imagenet", path, f"ImageNet weights downloaded to {path}")
+
+
+def _not_to_be_had(
+    files: tuple[PublishedFile, ...], environ: Mapping[str, str], cause: WeightsError
+) -> WeightsError:
+    folder = environ.get(WEIGHTS_DIR_VARIABLE)
+    searched = f"{folder} and {keras_cache(environ)}" if folder else f"{keras_cache(environ)}"
+    return WeightsError(
+        f"no ImageNet weights: {files[0].name} is not in {searched}, and the download failed "
+        f"({cause}). Put {files[0].name} or {files[1].name} into {keras_cache(environ)}, name the "
+        f"folder that has it with {WEIGHTS_DIR_VARIABLE}, or pass a file with --weights FILE."
+    )
+
+
+def _first_local(
+    files: tuple[PublishedFile, ...], environ: Mapping[str, str]
+) -> tuple[PublishedFile, Path] | None:
+    folders = [keras_cache(environ)]
+    named = environ.get(WEIGHTS_DIR_VARIABLE)
+    if named:
+        if not Path(named).is_dir():
+            raise ConfigError(
+                f"{WEIGHTS_DIR_VARIABLE}={named} is not a folder. Name a folder of weights files, "
+                "or unset it."
+            )
+        folders.insert(0, Path(named))
+    places = ((file, folder / file.name) for folder in folders for file in files)
+    return next(((file, path) for file, path in places if path.is_file()), None)
+
+
+def _refuse_altered(file: PublishedFile, path: Path) -> None:
+    seen = digest_as_published(path, file)
+    if seen != file.digest:
+        raise WeightsError(
+            f"{path} is not the file that Keras publishes under this name (digest {seen}, "
+            f"published {file.digest}). If it was cut off, delete it; if it is yours, pass it with "
+            f"--weights {path}."
+        )
+
+
+def _shipped_path(backbone: Backbone) -> Path:
+    if backbone.shipped_weights is None:
+        raise WeightsError(
+            f"no weights of {backbone.name} are shipped with tl, only those of tl_small. Pass "
+            "--weights imagenet, --weights FILE, or --backbone tl_small."
+        )
+    path = _PRETRAINED_FOLDER / backbone.shipped_weights
+    if not path.is_file():
+        raise WeightsError(
+            f"this copy of tl was packaged without {path.name}, the weights of {backbone.name}. "
+            "Install a complete package, or pass --weights imagenet, FILE or none."
+        )
+    return path
+
+
+def _found(kind: Literal["imagenet", "tl", "file"], path: Path, source: str) -> Weights:
+    return Weights(kind=kind, path=path, source=source, sha256=file_digest(path, "sha256"))
