@@ -6,7 +6,7 @@ access: record i of epoch e depends on (seed, e, i) only.
 """
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import grain
@@ -97,12 +97,15 @@ def training_batches(
 
 def evaluation_batches(
     examples: Sequence[Example], size: tuple[int, int], *, batch_size: int
-) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.int32], NDArray[np.float32]]]:
-    """Return one pass over the centre views, in order; the last batch may be smaller."""
+) -> Any:
+    """Return a grain.IterDataset over the centre views: each iteration is one pass, in order.
+
+    Shapes and types as in `training_batches`; the last batch may be smaller.
+    """
 
     def view(record: Record) -> Record:
         image, label, weight = record
         return centre_view(image, size), label, weight
 
     dataset = grain.MapDataset.source(PictureSource(examples)).map(view).batch(batch_size)
-    return iter(dataset.to_iter_dataset(grain.ReadOptions(num_threads=READ_THREADS)))
+    return dataset.to_iter_dataset(grain.ReadOptions(num_threads=READ_THREADS))

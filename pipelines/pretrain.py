@@ -1,0 +1,201 @@
+"""Train a backbone from random weights and write it in the form in which it ships.
+
+    tl pretrain --dataset cifar10_jpeg --output tl/zoo/pretrained/tl_small.npz --checkpoint DIR
+
+on CIFAR-10 gives the shipped `tl_small`; what it reached is in the provenance file beside it.
+A killed run goes on from its last epoch when the same command is typed again.
+"""
+
+import dataclasses
+import datetime
+import importlib.metadata
+import json
+import platform
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from tl.augment.pca_jitter import fit_colour_pca
+from tl.augment.recipes import Augmentation
+from tl.data.batches import evaluation_batches, training_batches
+from tl.data.decode import MAX_PIXELS, decode_picture
+from tl.data.example import Example, fingerprint
+from tl.data.inspect import cache_folder, inspect_examples
+from tl.data.sources import open_dataset
+from tl.data.split import assign_sides
+from tl.errors import ConfigError
+from tl.training.checkpoints import restore_checkpoint, save_checkpoint
+from tl.training.fit import compile_classifier, run_phase
+from tl.training.optimizer import build_optimizer
+from tl.training.progress import Listener
+from tl.zoo.backbones import find_backbone
+from tl.zoo.build import build_backbone
+from tl.zoo.load import save_backbone_npz
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PretrainConfig:
+    """Every knob of pretraining.
+
+    Attributes:
+        dataset: folder or built-in name; its val/ or test/ folder measures, else 10 % of it.
+        output: the ``.npz`` file of float16 weights; provenance goes beside it as ``.json``.
+        checkpoint: folder outside of the checkout that a killed run goes on from.
+        backbone: name in the zoo.
+        image_size: side in pixels of the training views.
+        epochs: passes over the training pictures.
+        batch_size: pictures an update.
+        learning_rate: peak of the cosine schedule.
+        weight_decay: of kernels only.
+        recipe: augmentation.
+        seed: of weights, order and augmentation.
+        licence: of the pictures, for the provenance.
+    """
+
+    dataset: str
+    output: Path
+    checkpoint: Path
+    backbone: str = "tl_small"
+    image_size: int = 64
+    epochs: int = 30
+    batch_size: int = 128
+    learning_rate: float = 2e-3
+    weight_decay: float = 0.02
+    recipe: str = "default"
+    seed: int = 0
+    licence: str = "not stated"
+
+    def __post_init__(self) -> None:
+        if self.epochs < 1 or self.batch_size < 1:
+            raise ConfigError("epochs and batch size must be 1 or more")
+        if self.output.suffix != ".npz":
+            raise ConfigError(f"--output {self.output}: give a name that ends with .npz")
+
+
+@dataclass(frozen=True, slots=True)
+class Pretrained:
+    """What a pretraining gave."""
+
+    weights: Path
+    provenance: Path
+    accuracy: float
+
+
+def pretrain(config: PretrainConfig, listener: Listener, command: str) -> Pretrained:
+    """Train, write the weights and their provenance.
+
+    Args:
+        config: the knobs.
+        listener: told of progress.
+        command: what was typed, for the provenance.
+    """
+    began = time.monotonic()
+    row = find_backbone(config.backbone)
+    dataset = open_dataset(config.dataset)
+    looks = inspect_examples(dataset.examples, max_pixels=MAX_PIXELS, cache=cache_folder())
+    readable = [
+        (example, look.identity)
+        for example, look in zip(dataset.examples, looks, strict=True)
+        if look.fault is None
+    ]
+    examples = [example for example, _ in readable]
+    identities = [identity for _, identity in readable]
+    labels = [example.label for example in examples]
+    given = [example.side for example in examples]
+    has_test = "test" in given or "val" in given
+    sides = assign_sides(
+        identities,
+        labels,
+        class_names=dataset.class_names,
+        seed=config.seed,
+        val_fraction=0.0 if has_test else 0.1,
+        test_fraction=0.0,
+        given=given,
+    )
+    training = [one for one, side in zip(examples, sides, strict=True) if side == "train"]
+    held_out = [one for one, side in zip(examples, sides, strict=True) if side != "train"]
+
+    keras.utils.set_random_seed(config.seed)
+    size = (config.image_size, config.image_size)
+    backbone = build_backbone(row, size)
+    # No dropout and no label smoothing: both make worse features to transfer (Kornblith 2019).
+    top = keras.layers.Dense(len(dataset.class_names), dtype="float32", name="logits")
+    logits = top(backbone.output)
+    model = keras.Model(backbone.input, logits)
+    steps = len(training) // config.batch_size
+    compile_classifier(
+        model,
+        build_optimizer(
+            learning_rate=config.learning_rate,
+            total_steps=steps * config.epochs,
+            warmup_steps=steps,
+            weight_decay=config.weight_decay,
+            clip_norm=5.0,
+        ),
+    )
+    done = restore_checkpoint(model, config.checkpoint)
+    augment = Augmentation(config.recipe, size, _colours(training))
+    run_phase(
+        model,
+        training_batches(
+            training, augment, batch_size=config.batch_size, seed=config.seed, first_step=done
+        ),
+        evaluation_batches(held_out, size, batch_size=256),
+        phase="pretrain",
+        epochs=config.epochs,
+        steps_per_epoch=steps,
+        batch_size=config.batch_size,
+        listener=listener,
+        first_epoch=done // steps,
+        restore_best=False,  # the cosine ends at its best; a peak before it is noise
+        on_epoch=lambda epoch: _save(model, config.checkpoint, epoch * steps),
+    )
+    loss, accuracy = _measure(model, evaluation_batches(held_out, size, batch_size=256))
+    save_backbone_npz(backbone, config.output)
+    provenance = config.output.with_suffix(".json")
+    facts = {
+        "command": command,
+        "config": {key: str(value) for key, value in dataclasses.asdict(config).items()},
+        "dataset": dataset.name,
+        "data_fingerprint": fingerprint(identities, labels, dataset.class_names),
+        "data_licence": config.licence,
+        "training_pictures": len(training),
+        "held_out_pictures": len(held_out),
+        "held_out_accuracy": round(float(accuracy), 4),
+        "held_out_loss": round(float(loss), 4),
+        "parameters": backbone.count_params(),
+        "seconds_of_last_start": round(time.monotonic() - began),
+        "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
+        "versions": {
+            "python": platform.python_version(),
+            **{
+                package: importlib.metadata.version(package)
+                for package in ("tensorflow", "keras", "grain", "albumentations", "numpy")
+            },
+        },
+    }
+    provenance.write_text(json.dumps(facts, indent=2) + "\n")
+    return Pretrained(config.output, provenance, float(accuracy))
+
+
+def _measure(model: keras.Model, batches: Any) -> tuple[float, float]:
+    """Return (loss, top-1 accuracy) over one pass."""
+    logits, labels = zip(
+        *((model.predict_on_batch(images), labels) for images, labels, _ in batches), strict=True
+    )
+    scores, truth = np.concatenate(logits), np.concatenate(labels)
+    log_sum = np.log(np.exp(scores - scores.max(1, keepdims=True)).sum(1)) + scores.max(1)
+    losses = log_sum - scores[np.arange(len(truth)), truth]
+    return float(losses.mean()), float((scores.argmax(1) == truth).mean())
+
+
+def _save(model: keras.Model, folder: Path, step: int) -> None:
+    save_checkpoint(model, folder, step)
+
+
+def _colours(examples: list[Example]):  # type: ignore[no-untyped-def]
+    return fit_colour_pca(decode_picture(example.read()) for example in examples)

@@ -1,0 +1,5 @@
+"""``python -m tl.cli`` is ``tl``."""
+
+from tl.cli.main import main
+
+main()

@@ -1,0 +1,68 @@
+"""Weights and optimizer on disk, to go on after an interruption: written aside, then renamed."""
+
+import os
+import re
+from pathlib import Path
+
+import keras
+
+from tl.errors import TrainingError
+
+_NAME = re.compile(r"step-(\d+)\.weights\.h5")
+
+
+def save_checkpoint(model: keras.Model, folder: Path, step: int) -> Path:
+    """Write model and optimizer after ``step`` updates; the one before is kept, older ones go.
+
+    Raises:
+        TrainingError: the disk is full or not writable; the last checkpoint is untouched.
+    """
+    path = folder / f"step-{step:08d}.weights.h5"
+    save_weights(model, path)
+    for old in sorted(_steps(folder))[:-2]:
+        (folder / f"step-{old:08d}.weights.h5").unlink(missing_ok=True)
+    return path
+
+
+def save_weights(model: keras.Model, path: Path) -> None:
+    """Write a ``.weights.h5`` file in one step.
+
+    Raises:
+        TrainingError: it cannot be written; nothing half-written stays.
+    """
+    aside = path.with_name(f".{os.getpid()}-{path.name}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        model.save_weights(aside)
+        os.replace(aside, path)
+    except OSError as error:
+        raise TrainingError(f"cannot write weights to {path}: {error.strerror or error}") from error
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+def restore_checkpoint(model: keras.Model, folder: Path) -> int:
+    """Load the newest checkpoint into a compiled model, and return its step; 0 without one.
+
+    Raises:
+        TrainingError: it does not belong to this model.
+    """
+    steps = _steps(folder)
+    if not steps:
+        return 0
+    path = folder / f"step-{max(steps):08d}.weights.h5"
+    if not model.optimizer.built:
+        model.optimizer.build(model.trainable_variables)
+    try:
+        model.load_weights(path)
+    except (OSError, ValueError, KeyError) as error:
+        raise TrainingError(
+            f"{path} is damaged or belongs to another model; move {folder} away to begin anew"
+        ) from error
+    return max(steps)
+
+
+def _steps(folder: Path) -> list[int]:
+    if not folder.is_dir():
+        return []
+    return [int(match[1]) for path in folder.iterdir() if (match := _NAME.fullmatch(path.name))]

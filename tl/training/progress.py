@@ -1,0 +1,53 @@
+"""What training reports while it runs: values for whoever shows, stores or stops it."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EpochRecord:
+    """One finished epoch.
+
+    Attributes:
+        phase: name of the phase.
+        epoch: counted from 1 within the phase.
+        step: optimizer updates since the run began, over all phases.
+        seconds: wall time, validation included.
+        images_per_second: training pictures a second, validation not counted.
+        metrics: as Keras names them: loss, accuracy, val_loss, val_accuracy.
+        best: whether validation was the best of the phase so far.
+    """
+
+    phase: str
+    epoch: int
+    step: int
+    seconds: float
+    images_per_second: float
+    metrics: dict[str, float]
+    best: bool
+
+
+class Listener(Protocol):
+    """Told of progress; the command line draws it, a log file writes it."""
+
+    def phase_started(self, phase: str, epochs: int, steps_per_epoch: int) -> None:
+        """Begin a phase of at most ``epochs`` epochs."""
+
+    def step_done(self, phase: str, epoch: int, step: int, images: int) -> None:
+        """Count one optimizer update of ``images`` pictures; ``step`` is within the epoch."""
+
+    def epoch_done(self, record: EpochRecord) -> None:
+        """Receive a finished epoch."""
+
+
+class Silent:
+    """A listener that does nothing."""
+
+    def phase_started(self, phase: str, epochs: int, steps_per_epoch: int) -> None:
+        """Ignore it."""
+
+    def step_done(self, phase: str, epoch: int, step: int, images: int) -> None:
+        """Ignore it."""
+
+    def epoch_done(self, record: EpochRecord) -> None:
+        """Ignore it."""
