@@ -1,0 +1,104 @@
+"""What the server is told to do: frozen values, checked when they are made.
+
+Filled from the command line in `flags`, read everywhere else; nothing here touches the file
+system, the network or TensorFlow.
+"""
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from serving.errors import UsageError
+
+
+def default_threads() -> int:
+    """Threads of a pool that blocks in TensorFlow: four a CPU, as TF Serving takes."""
+    return 4 * (os.cpu_count() or 1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelConfig:
+    """One model: the name requests call it by, and the folder of its numbered versions."""
+
+    name: str
+    base_path: Path
+
+    def __post_init__(self) -> None:
+        # The name is one segment of the URL, where a colon starts the verb (`:predict`).
+        if not self.name or "/" in self.name or ":" in self.name:
+            raise UsageError(
+                f"model name {self.name!r} cannot be used in a URL: give one that is not empty "
+                "and has no '/' and no ':'"
+            )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadOptions:
+    """How a version is read from disk and run.
+
+    The parallelism fields count threads; 0 leaves the choice to TensorFlow.
+    """
+
+    tags: tuple[str, ...] = ("serve",)
+    intra_op_parallelism: int = 0
+    inter_op_parallelism: int = 0
+    gpu_memory_fraction: float = 0.0  # of each GPU; 0 leaves the choice to TensorFlow
+    warm_up: bool = True
+    warmup_iterations: int = 1  # times that each recorded request is run
+
+    def __post_init__(self) -> None:
+        if not self.tags or "" in self.tags:
+            raise UsageError("--saved_model_tags is empty: give at least one tag, such as serve")
+        if not 0.0 <= self.gpu_memory_fraction <= 1.0:
+            raise UsageError(
+                f"--per_process_gpu_memory_fraction is {self.gpu_memory_fraction}: "
+                "give a number from 0 to 1"
+            )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerConfig:
+    """Everything `server.serve` needs.
+
+    Exactly one of `models` and `folder` says what to serve. A folder is looked through again at
+    every poll: it is a model itself if it holds numbered versions, else each of its sub-folders
+    that does is one.
+    """
+
+    models: tuple[ModelConfig, ...] = ()
+    folder: Path | None = None
+    load: LoadOptions = field(default_factory=LoadOptions)
+
+    host: str = "127.0.0.1"
+    grpc_port: int = 8500  # 0 takes a free one
+    grpc_socket_path: str = ""
+    rest_port: int | None = 8501  # 0 takes a free one; None serves no REST
+    rest_threads: int = field(default_factory=default_threads)
+    grpc_threads: int = field(default_factory=default_threads)
+    grpc_arguments: tuple[tuple[str, str | int], ...] = ()
+    rest_timeout_ms: int = 30_000  # for the model alone, not for reading the request
+    allow_cors: bool = False
+    outputs_as_tensor_content: bool = False
+
+    poll_s: float = 1.0  # 0 looks once, at the start; negative never looks
+    max_load_retries: int = 5
+    load_retry_s: float = 60.0
+    shutdown_grace_s: float = 30.0  # requests that take longer are cut off
+
+    def __post_init__(self) -> None:
+        if bool(self.models) == (self.folder is not None):
+            raise UsageError("give either a folder to serve or --model_base_path, not both")
+        for flag, port in (("--port", self.grpc_port), ("--rest_api_port", self.rest_port)):
+            if port is not None and not 0 <= port <= 65_535:
+                raise UsageError(f"{flag} is {port}: give a port from 0 to 65535")
+        if self.rest_port and self.rest_port == self.grpc_port:
+            raise UsageError(
+                f"--port and --rest_api_port are both {self.rest_port}: gRPC and REST need "
+                "a port each"
+            )
+        for flag, n_threads in (
+            ("--rest_api_num_threads", self.rest_threads),
+            ("--grpc_max_threads", self.grpc_threads),
+        ):
+            if n_threads < 1:
+                raise UsageError(f"{flag} is {n_threads}: give at least 1")

@@ -1,0 +1,82 @@
+"""Take the ports, before anything slow happens.
+
+A port that is taken is then reported at once, and not after TensorFlow was imported and a model
+loaded; and what port 0 came to is known before the first request can be answered.
+"""
+
+import socket
+from concurrent.futures import ThreadPoolExecutor
+
+import grpc
+
+from serving.config import ServerConfig
+from serving.errors import StartError
+
+_UNLIMITED = -1  # gRPC's default refuses messages over 4 MB, which one picture can be
+
+
+def bind_rest(config: ServerConfig, port: int) -> socket.socket:
+    """Take the port of REST.
+
+    Raises:
+        StartError: it is taken, or the host is not an address of this machine.
+    """
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            config.host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+    except OSError as error:
+        raise StartError(f"--host is {config.host!r}, which is no address: {error}") from error
+    listener = socket.socket(family, kind, protocol)
+    # Lets a server that was just stopped be started again; it does not share a port in use.
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind(address)
+        # Connections wait here while the application starts; uvicorn sets its own backlog.
+        listener.listen()
+    except OSError as error:
+        listener.close()
+        raise _cannot_listen("REST", config.host, port, "--rest_api_port", error) from error
+    return listener
+
+
+def bind_grpc(config: ServerConfig) -> tuple[grpc.Server, int]:
+    """Make a gRPC server that has its port, but is not started, and give the port.
+
+    Raises:
+        StartError: the port or the socket path is taken.
+    """
+    server = grpc.server(
+        ThreadPoolExecutor(config.grpc_threads, thread_name_prefix="grpc"),
+        options=[
+            ("grpc.max_receive_message_length", _UNLIMITED),
+            ("grpc.max_send_message_length", _UNLIMITED),
+            # Otherwise a second server takes the same port, and each gets half of the requests.
+            ("grpc.so_reuseport", 0),
+            *config.grpc_arguments,
+        ],
+    )
+    try:
+        port = server.add_insecure_port(show_address(config.host, config.grpc_port))
+    except RuntimeError as error:
+        raise _cannot_listen("gRPC", config.host, config.grpc_port, "--port", error) from error
+    if config.grpc_socket_path:
+        try:
+            server.add_insecure_port(f"unix:{config.grpc_socket_path}")
+        except RuntimeError as error:
+            raise StartError(
+                f"cannot listen on --grpc_socket_path {config.grpc_socket_path}: {error}"
+            ) from error
+    return server, port
+
+
+def show_address(host: str, port: int) -> str:
+    """Write host and port as one word; IPv6 addresses need brackets."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def _cannot_listen(what: str, host: str, port: int, flag: str, error: Exception) -> StartError:
+    return StartError(
+        f"cannot listen on {show_address(host, port)} for {what} ({error}): stop what uses the "
+        f"port, or choose another with {flag}"
+    )

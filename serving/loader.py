@@ -1,0 +1,169 @@
+"""Follow the file system: load what is new, retire what is old, keep what cannot be replaced.
+
+One thread does all of it, so that there is one order of events: a version is loaded and warmed
+up, then it is published, and only then is the old one retired.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Iterable
+
+from serving.config import ModelConfig, ServerConfig
+from serving.directory import VersionFolder, find_models, find_versions
+from serving.errors import Code, LoadError, ServingError
+from serving.registry import Registry, State
+from serving.servable import load_servable
+from serving.versions import Failure, Plan, is_settled, plan_versions, should_retry
+from serving.warmup import warm_up
+
+logger = logging.getLogger(__name__)
+
+
+class Loader:
+    """Keeps a registry in line with the file system."""
+
+    def __init__(self, config: ServerConfig, registry: Registry) -> None:
+        self._config = config
+        self._registry = registry
+        self._seen: dict[str, dict[int, VersionFolder]] = {}
+        self._failures: dict[tuple[str, int], Failure] = {}
+        self._said: dict[str, str] = {}
+        self._stop = threading.Event()
+        for model in self._find_models():
+            registry.expect(model.name)
+
+    def run(self) -> None:
+        """Look and load until `stop`, every `poll_s` seconds."""
+        if self._config.poll_s < 0:
+            return
+        self.poll()
+        while self._config.poll_s > 0 and not self._stop.wait(self._config.poll_s):
+            self.poll()
+
+    def stop(self) -> None:
+        """End `run`; a load that has begun is not broken off, the next is not begun."""
+        self._stop.set()
+
+    def poll(self) -> None:
+        """Look once, and load and retire what has to be."""
+        for model in self._find_models():
+            try:
+                on_disk = find_versions(model.base_path)
+            except OSError as error:
+                # As if nothing had changed: a file server that is away must not end a service.
+                self._say(model.name, f"Could not find base path {model.base_path}: {error}")
+                continue
+            self._follow(model, on_disk)
+        self._registry.reap()
+
+    def _find_models(self) -> Iterable[ModelConfig]:
+        if self._config.folder is None:
+            return self._config.models
+        try:
+            models = find_models(self._config.folder)
+        except (OSError, ServingError) as error:
+            self._say("", f"cannot look through {self._config.folder}: {error}")
+            return ()
+        if not models:
+            self._say("", f"{self._config.folder} is empty: waiting for a model to serve")
+        return models
+
+    def _follow(self, model: ModelConfig, on_disk: dict[int, VersionFolder]) -> None:
+        previous = self._seen.get(model.name, {})
+        self._seen[model.name] = on_disk
+        for key in [
+            key for key in self._failures if key[0] == model.name and key[1] not in on_disk
+        ]:
+            del self._failures[key]
+        if not on_disk:
+            self._say(
+                model.name,
+                f"No versions of servable {model.name} found under base path {model.base_path}. "
+                "Did you forget to name your leaf directory as a number (eg. '/1/')?",
+            )
+        for version in self._plan(model.name, on_disk).load:
+            if self._stop.is_set():
+                return
+            if self._is_due(model.name, version, on_disk[version], previous.get(version)):
+                self._load(model.name, version, on_disk[version])
+        for version in self._plan(model.name, on_disk).retire:
+            logger.info("retiring %s version %d", model.name, version)
+            self._registry.retire(model.name, version)
+
+    def _plan(self, name: str, on_disk: dict[int, VersionFolder]) -> Plan:
+        failed = {version for model, version in self._failures if model == name}
+        return plan_versions(on_disk, self._registry.versions(name, State.AVAILABLE), failed)
+
+    def _forget_failures(self, name: str, on_disk: dict[int, VersionFolder]) -> None:
+        self._failures = {
+            (model, version): failure
+            for (model, version), failure in self._failures.items()
+            if model != name or version in on_disk
+        }
+
+    def _is_due(
+        self, name: str, version: int, folder: VersionFolder, previous: VersionFolder | None
+    ) -> bool:
+        # Where there is only one look, there is no later one to wait for.
+        if self._config.poll_s > 0 and not is_settled(
+            folder, previous, time.time(), self._config.poll_s
+        ):
+            return False
+        failure = self._failures.get((name, version))
+        return failure is None or should_retry(
+            failure,
+            folder,
+            time.monotonic(),
+            max_retries=self._config.max_load_retries,
+            retry_s=self._config.load_retry_s,
+        )
+
+    def _load(self, name: str, version: int, folder: VersionFolder) -> None:
+        logger.info("loading %s version %d from %s", name, version, folder.path)
+        started_s = time.monotonic()
+        self._registry.start_loading(name, version)
+        try:
+            servable = load_servable(name, version, folder.path, self._config.load)
+            if self._config.load.warm_up:
+                warm_up(servable, folder.path, self._config.load.warmup_iterations)
+        except ServingError as error:
+            self._note_failure(name, version, folder, error)
+        except Exception as error:
+            logger.exception("unforeseen error while loading %s version %d", name, version)
+            self._note_failure(name, version, folder, LoadError(Code.INTERNAL, repr(error)))
+        else:
+            self._failures.pop((name, version), None)
+            self._registry.publish(servable)
+            self._said.pop(name, None)
+            logger.info(
+                "%s version %d is available after %.1f s",
+                name,
+                version,
+                time.monotonic() - started_s,
+            )
+
+    def _note_failure(
+        self, name: str, version: int, folder: VersionFolder, error: ServingError
+    ) -> None:
+        earlier = self._failures.get((name, version))
+        same_files = earlier is not None and earlier.contents == folder.contents
+        attempts = earlier.attempts + 1 if earlier is not None and same_files else 1
+        self._failures[name, version] = Failure(attempts, time.monotonic(), folder.contents)
+        self._registry.fail(name, version, error)
+        left = self._config.max_load_retries + 1 - attempts
+        logger.error(
+            "%s version %d cannot be served: %s; %s",
+            name,
+            version,
+            error.message,
+            f"next try in {self._config.load_retry_s:g} s or when its files change"
+            if left > 0
+            else "next try when its files change",
+        )
+
+    def _say(self, topic: str, message: str) -> None:
+        # Once, not once a poll.
+        if self._said.get(topic) != message:
+            self._said[topic] = message
+            logger.warning("%s", message)

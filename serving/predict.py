@@ -1,0 +1,94 @@
+"""Answer a Predict request on a loaded version: values in, values out, no HTTP and no gRPC.
+
+Both transports come here, so what one refuses, the other refuses in the same words.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from serving.errors import FailedPrecondition, InvalidArgument
+from serving.servable import DEFAULT_SIGNATURE, Array, Servable
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prediction:
+    """The outputs, and what made them: the version and signature names are the resolved ones."""
+
+    model_name: str
+    version: int
+    signature_name: str
+    outputs: Mapping[str, Array]
+
+
+def predict(
+    servable: Servable,
+    signature_name: str,
+    inputs: Mapping[str, Array],
+    output_filter: Sequence[str] = (),
+    timeout_ms: int = 0,
+) -> Prediction:
+    """Run one signature of one version.
+
+    Args:
+        servable: the version, held by the caller until the answer is written.
+        signature_name: empty means `serving_default`.
+        inputs: input name -> array.
+        output_filter: the outputs to compute, in the order given; empty means all, sorted.
+        timeout_ms: ends the wait for the model; 0 waits for ever.
+
+    Raises:
+        FailedPrecondition: the model has no such signature.
+        InvalidArgument: inputs or output filter do not fit the signature.
+        ModelError: TensorFlow refused the request.
+    """
+    name = signature_name or DEFAULT_SIGNATURE
+    signature = servable.signatures.get(name)
+    if signature is None:
+        raise FailedPrecondition(f'Serving signature key "{name}" not found.')
+    _check_inputs(set(inputs), set(signature.inputs), set(signature.defaults))
+    _check_filter(output_filter, sorted(signature.outputs))
+    outputs = servable.run(name, inputs, output_filter or sorted(signature.outputs), timeout_ms)
+    return Prediction(
+        model_name=servable.name, version=servable.version, signature_name=name, outputs=outputs
+    )
+
+
+def _check_inputs(given: set[str], declared: set[str], defaulted: set[str]) -> None:
+    # TF Serving counts before it looks at names, so a wrong name has another message than a
+    # missing input.
+    if len(given) > len(declared) or (len(given) < len(declared) and not defaulted):
+        raise InvalidArgument(
+            f"input size does not match signature: {len(given)}!={len(declared)} "
+            f"len({_braced(given)}) != len({_braced(declared)}). "
+            f"Sent extra: {_braced(given - declared)}. "
+            f"Missing but required: {_braced(declared - given)}."
+        )
+    missing = sorted(declared - given - defaulted)
+    if missing:
+        raise InvalidArgument(
+            f"Signature input alias: {missing[0]} not found in request and no default value "
+            f"provided. Inputs expected to be in the request {_braced(given)}, "
+            f"or default input alias set: {','.join(sorted(defaulted))}"
+        )
+    if given - declared:
+        raise InvalidArgument(
+            f"Inputs contains invalid name. Used request inputs: "
+            f"{','.join(sorted(given & declared))}, request input: {','.join(sorted(given))}"
+        )
+
+
+def _check_filter(output_filter: Sequence[str], declared: Sequence[str]) -> None:
+    seen: set[str] = set()
+    for alias in output_filter:
+        if alias not in declared:
+            raise InvalidArgument(
+                f"output tensor alias not found in signature: {alias} "
+                f"Outputs expected to be in the set {_braced(set(declared))}."
+            )
+        if alias in seen:
+            raise InvalidArgument(f"duplicate output tensor alias: {alias}")
+        seen.add(alias)
+
+
+def _braced(names: set[str]) -> str:
+    return "{" + ",".join(sorted(names)) + "}"

@@ -1,0 +1,223 @@
+"""TF Serving's REST interface, and routes for readiness and metrics beside it.
+
+Routes are matched by TF Serving's own patterns on the path as it was sent: what is a bad model
+name and what a malformed request is part of the protocol.
+"""
+
+import asyncio
+import gzip
+import logging
+import re
+import time
+import zlib
+from collections.abc import Callable, Mapping
+from concurrent.futures import Executor
+from functools import partial
+from http import HTTPStatus
+from urllib.parse import unquote
+
+import orjson
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+
+from serving import metrics as prometheus
+from serving.drain import Drain
+from serving.errors import Code, InvalidArgument, RequestError, ServingError, Unimplemented
+from serving.json_codec import decode_inputs, encode_outputs, signature_name
+from serving.json_document import parse_document
+from serving.metadata import metadata_json, status_json
+from serving.metrics import Metrics
+from serving.predict import predict
+from serving.registry import ModelRef, Registry
+from serving.servable import DEFAULT_SIGNATURE, input_types
+
+_MODEL = r"/v1/models/(?P<model>[^/:]+)"
+_VERSION = r"(?:/versions/(?P<version>\d+)|/labels/(?P<label>[^/:]+))?"
+_POST = re.compile(_MODEL + _VERSION + r":(?P<verb>classify|regress|predict)", re.IGNORECASE)
+_GET = re.compile(_MODEL + _VERSION + r"(?P<metadata>/metadata)?", re.IGNORECASE)
+_LIST = re.compile(r"/v1/models/?", re.IGNORECASE)
+
+_CORS_HEADERS = {
+    "Access-Control-Allow-Origin": "*",
+    "Access-Control-Allow-Methods": "POST, GET",
+    "Access-Control-Allow-Headers": "Content-Type",
+}
+
+# TF Serving answers 400 to those it has no use for, and not 405.
+_ALL_METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"]
+
+logger = logging.getLogger(__name__)
+
+
+class RestApi:
+    """Answers HTTP requests from the registry.
+
+    The event loop only reads and writes; parsing, running and formatting block, and happen on
+    the executor's threads.
+    """
+
+    def __init__(
+        self,
+        registry: Registry,
+        metrics: Metrics,
+        drain: Drain,
+        executor: Executor,
+        *,
+        timeout_ms: int,
+        allow_cors: bool,
+    ) -> None:
+        self._registry = registry
+        self._metrics = metrics
+        self._drain = drain
+        self._executor = executor
+        self._timeout_ms = timeout_ms
+        self._headers = _CORS_HEADERS if allow_cors else {}
+
+    def build(self) -> Starlette:
+        """Build the ASGI application."""
+        return Starlette(
+            routes=[
+                Route("/healthz", self._healthz),
+                Route("/readyz", self._readyz),
+                Route(prometheus.PATH, self._metrics_page),
+                Route("/{path:path}", self._v1, methods=_ALL_METHODS),
+            ]
+        )
+
+    async def _healthz(self, request: Request) -> Response:
+        del request
+        return PlainTextResponse("ok\n")
+
+    async def _readyz(self, request: Request) -> Response:
+        del request
+        if self._drain.is_draining:
+            return PlainTextResponse("shutting down\n", HTTPStatus.SERVICE_UNAVAILABLE)
+        if not self._registry.is_ready():
+            return PlainTextResponse(
+                "waiting for a model or a version of it\n", HTTPStatus.SERVICE_UNAVAILABLE
+            )
+        return PlainTextResponse("ready\n")
+
+    async def _metrics_page(self, request: Request) -> Response:
+        del request
+        return Response(self._metrics.page(), media_type=prometheus.CONTENT_TYPE)
+
+    async def _v1(self, request: Request) -> Response:
+        path = request.scope["raw_path"].decode("latin-1")
+        if not path.lower().startswith("/v1/"):
+            return PlainTextResponse("Not Found\n", HTTPStatus.NOT_FOUND)
+        if request.method == "OPTIONS":
+            has_origin = re.match(r"https?://", request.headers.get("origin", ""))
+            status = HTTPStatus.OK if has_origin else HTTPStatus.BAD_REQUEST
+            return Response(status_code=status, headers=self._headers)
+        with self._drain.request():
+            body = await request.body()
+            answer = partial(self._answer, request.method, path, body, request.headers)
+            loop = asyncio.get_running_loop()
+            code, content = await loop.run_in_executor(self._executor, answer)
+        return Response(
+            content, code.http_status, headers=self._headers, media_type="application/json"
+        )
+
+    def _answer(
+        self, method: str, path: str, body: bytes, headers: Mapping[str, str]
+    ) -> tuple[Code, bytes]:
+        try:
+            # The verb is compared exactly, though the rest of the path ignores case.
+            if method == "POST" and (match := _POST.fullmatch(path)) and match["verb"].islower():
+                return Code.OK, self._post(match, _unpack(body, headers))
+            if method == "GET" and (match := _GET.fullmatch(path)):
+                return Code.OK, self._get(match)
+            if method == "GET" and _LIST.fullmatch(path):
+                return Code.OK, self._list_models()
+            raise InvalidArgument(f"Malformed request: {method} {path}")
+        except ServingError as error:
+            return error.code, _error_body(error.message)
+        except Exception as error:
+            logger.exception("unforeseen error in %s %s", method, path)
+            return Code.INTERNAL, _error_body(f"internal error: {error!r}")
+
+    def _post(self, match: re.Match[str], body: bytes) -> bytes:
+        ref = _model_ref(match)
+        if match["verb"] != "predict":
+            raise Unimplemented(f"{match['verb']!r} is not served over REST: use 'predict'")
+        return self._measured(ref.name, lambda: self._predict(ref, body))
+
+    def _predict(self, ref: ModelRef, body: bytes) -> bytes:
+        # Parsed before the model is looked up, as in TF Serving: bad JSON for a model that is
+        # not there is 400, not 404.
+        document = parse_document(body)
+        name = signature_name(document) or DEFAULT_SIGNATURE
+        with self._registry.acquire(ref) as servable:
+            signature = servable.signatures.get(name)
+            if signature is None:
+                raise InvalidArgument(
+                    f'Serving signature name: "{name}" not found in signature def'
+                )
+            types = input_types(signature)
+            if not types:
+                raise InvalidArgument(f"Failed to get input map for signature: {name}")
+            inputs, answer_format = decode_inputs(document, types)
+            prediction = predict(servable, name, inputs, timeout_ms=self._timeout_ms)
+        return encode_outputs(prediction.outputs, answer_format)
+
+    def _measured(self, model_name: str, answer: Callable[[], bytes]) -> bytes:
+        started_s = time.monotonic()
+        code = Code.INTERNAL
+        try:
+            content = answer()
+            code = Code.OK
+        except RequestError as error:
+            code = error.code
+            raise
+        finally:
+            if model_name in self._registry.names:
+                duration_s = time.monotonic() - started_s
+                self._metrics.count(model_name, "predict", "REST", code, duration_s)
+        return content
+
+    def _get(self, match: re.Match[str]) -> bytes:
+        ref = _model_ref(match)
+        if match["metadata"] == "/metadata":
+            return orjson.dumps(metadata_json(self._registry, ref))
+        return orjson.dumps(status_json(self._registry, ref))
+
+    def _list_models(self) -> bytes:
+        models = []
+        for name in self._registry.names:
+            # A model that has no version yet has no status in the protocol.
+            versions = (
+                status_json(self._registry, ModelRef(name=name))
+                if self._registry.has_versions(name)
+                else {"model_version_status": []}
+            )
+            models.append({"name": name, **versions})
+        return orjson.dumps({"models": models})
+
+
+def _model_ref(match: re.Match[str]) -> ModelRef:
+    version = match["version"]
+    if version is not None and int(version) >= 2**63:
+        raise InvalidArgument(f"Failed to convert version: {version} to numeric.")
+    return ModelRef(
+        name=unquote(match["model"]),
+        version=None if version is None else int(version),
+        label=unquote(match["label"] or ""),
+    )
+
+
+def _unpack(body: bytes, headers: Mapping[str, str]) -> bytes:
+    if headers.get("content-encoding", "").lower() != "gzip":
+        return body
+    try:
+        return gzip.decompress(body)
+    except (OSError, EOFError, zlib.error) as error:
+        raise InvalidArgument(f"Failed to uncompress the gzip body: {error}") from error
+
+
+def _error_body(message: str) -> bytes:
+    # Messages quote requests, whose bytes need not be UTF-8.
+    readable = message.encode(errors="replace").decode()
+    return orjson.dumps({"error": readable})

@@ -1,0 +1,231 @@
+"""Start the server, keep it up, and end it without losing a request.
+
+The order of starting: check the command line and the paths, take the ports, import TensorFlow,
+answer health, load. The order of ending: not ready any more, finish what is being answered, close.
+"""
+
+import logging
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from types import FrameType
+from typing import Any
+
+from serving.config import ServerConfig
+from serving.directory import check_base_path, check_folder
+from serving.drain import Drain
+from serving.errors import StartError
+from serving.flags import parse_command_line
+from serving.listeners import bind_grpc, bind_rest, show_address
+
+logger = logging.getLogger(__name__)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line and give the exit code: 0 ended as asked, 1 failure, 2 usage.
+
+    Args:
+        argv: the words after the program's name; None takes those of the process.
+    """
+    logging.basicConfig(
+        level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s"
+    )
+    try:
+        command = parse_command_line(sys.argv[1:] if argv is None else argv)
+        if command.config is None:
+            _print_versions()
+            return 0
+        for flag in command.without_effect:
+            logger.warning("--%s has no effect here", flag)
+        return serve(command.config)
+    except StartError as error:
+        sys.stderr.write(f"error: {error.message}\n")
+        return error.exit_code
+
+
+def serve(config: ServerConfig) -> int:
+    """Serve until SIGTERM or SIGINT; the addresses go to stdout once every model answers.
+
+    Must run in the main thread, where Python handles signals. A second signal ends the process
+    at once.
+
+    Returns:
+        0 where every request was answered, 1 where some took longer than the grace period.
+
+    Raises:
+        StartError: a path is missing or holds no versions, or a port is taken.
+    """
+    _check_paths(config)
+    server = Server(config)
+    stop = threading.Event()
+
+    def end(number: int, frame: FrameType | None) -> None:
+        del frame
+        if stop.is_set():
+            os._exit(128 + number)
+        stop.set()
+
+    earlier = {number: signal.signal(number, end) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        server.start()
+        announced = False
+        # The main thread has to wake up now and then to run the signal handler.
+        while not stop.wait(0.1):
+            if not announced and server.is_ready():
+                server.announce()
+                announced = True
+        return server.stop()
+    finally:
+        for number, handler in earlier.items():
+            signal.signal(number, handler)
+
+
+class Server:
+    """One server: its ports, its threads and its models."""
+
+    def __init__(self, config: ServerConfig) -> None:
+        """Take the ports.
+
+        Raises:
+            StartError: a port is taken.
+        """
+        self._config = config
+        self._drain = Drain()
+        self._grpc, self._grpc_port = bind_grpc(config)
+        self._rest_socket = (
+            None if config.rest_port is None else bind_rest(config, config.rest_port)
+        )
+        self._workers = ThreadPoolExecutor(config.rest_threads, thread_name_prefix="rest")
+
+    def start(self) -> None:
+        """Answer from now on, first that there is no model yet, and begin to load."""
+        _quieten_tensorflow()
+        # Here, because it takes TensorFlow 8 s to be imported, and wrong flags and taken ports
+        # are to be reported before.
+        from serving.grpc_service import build_handlers
+        from serving.loader import Loader
+        from serving.metrics import Metrics
+        from serving.registry import Registry
+
+        self._registry = Registry()
+        self._loader = Loader(self._config, self._registry)
+        metrics = Metrics()
+        self._grpc.add_generic_rpc_handlers(
+            build_handlers(
+                self._registry, metrics, as_tensor_content=self._config.outputs_as_tensor_content
+            )
+        )
+        self._grpc.start()
+        if self._rest_socket is not None:
+            self._start_rest(metrics)
+        logger.info("listening: %s", ", ".join(self._addresses()))
+        # Daemons: a load that hangs must not keep the process from ending.
+        self._loading = threading.Thread(target=self._loader.run, name="loader", daemon=True)
+        self._loading.start()
+
+    def is_ready(self) -> bool:
+        """Tell whether every model has a version that answers."""
+        return self._registry.is_ready()
+
+    def announce(self) -> None:
+        """Print the addresses on stdout, one a line."""
+        sys.stdout.write("".join(f"{address}\n" for address in self._addresses()))
+        sys.stdout.flush()
+
+    def stop(self) -> int:
+        """Finish the requests that are being answered, then end; give the exit code."""
+        deadline_s = time.monotonic() + self._config.shutdown_grace_s
+        logger.info("ending: requests have %g s to finish", self._config.shutdown_grace_s)
+        self._drain.begin()
+        self._loader.stop()
+        grpc_ended = self._grpc.stop(self._config.shutdown_grace_s)
+        finished = self._drain.wait_idle(max(0.0, deadline_s - time.monotonic()))
+        grpc_ended.wait(max(0.0, deadline_s - time.monotonic()) + 1)
+        # gRPC cancels what is left at the end of the grace period, and tells nobody.
+        finished = finished and time.monotonic() < deadline_s
+        if self._rest_socket is not None:
+            self._uvicorn.should_exit = True
+            self._rest_thread.join(timeout=2)
+        if not finished:
+            logger.error(
+                "ended with requests unanswered after %g s; raise --shutdown_grace_seconds",
+                self._config.shutdown_grace_s,
+            )
+        if not finished or self._loading.is_alive():
+            # Threads inside TensorFlow cannot be ended, and the interpreter would wait for them.
+            _flush()
+            os._exit(0 if finished else 1)
+        self._workers.shutdown()
+        return 0
+
+    def _start_rest(self, metrics: Any) -> None:
+        import uvicorn
+
+        from serving.rest import RestApi
+
+        api = RestApi(
+            self._registry,
+            metrics,
+            self._drain,
+            self._workers,
+            timeout_ms=self._config.rest_timeout_ms,
+            allow_cors=self._config.allow_cors,
+        )
+        self._uvicorn = uvicorn.Server(
+            uvicorn.Config(
+                api.build(),
+                log_config=None,
+                log_level="warning",
+                access_log=False,
+                lifespan="off",
+                ws="none",
+                timeout_graceful_shutdown=1,  # `stop` has waited for the requests before
+            )
+        )
+        self._rest_thread = threading.Thread(
+            target=self._uvicorn.run,
+            kwargs={"sockets": [self._rest_socket]},
+            name="rest",
+            daemon=True,
+        )
+        self._rest_thread.start()
+
+    def _addresses(self) -> list[str]:
+        addresses = [f"gRPC  {show_address(self._config.host, self._grpc_port)}"]
+        if self._rest_socket is not None:
+            port = self._rest_socket.getsockname()[1]
+            addresses.insert(0, f"REST  http://{show_address(self._config.host, port)}")
+        return addresses
+
+
+def _check_paths(config: ServerConfig) -> None:
+    if config.folder is not None:
+        check_folder(config.folder)
+    for model in config.models:
+        check_base_path(model.base_path)
+
+
+def _quieten_tensorflow() -> None:
+    # Read when TensorFlow is imported; what a user has set stays.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    import tensorflow as tf
+
+    # The loader of sessions warns that it is deprecated at its first use.
+    tf.get_logger().setLevel(logging.ERROR)
+
+
+def _print_versions() -> None:
+    from importlib.metadata import version
+
+    # Two lines, as tensorflow_model_server prints them.
+    sys.stdout.write(f"TensorFlow ModelServer: {version('tl-serving')}\n")
+    sys.stdout.write(f"TensorFlow Library: {version('tensorflow')}\n")
+
+
+def _flush() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()

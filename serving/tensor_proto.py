@@ -1,0 +1,93 @@
+"""TensorProto to array and back, the way TF Serving fills it.
+
+Its answers carry typed fields (`float_val`, `string_val`, ...), and clients read exactly those;
+`tf.make_tensor_proto` writes `tensor_content` for more than one element, so it is of no use.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from tensorflow.core.framework import tensor_pb2
+
+from serving.errors import InvalidArgument, Unimplemented
+from serving.servable import Array
+
+
+def arrays_from_protos(protos: Mapping[str, Any]) -> dict[str, Array]:
+    """Read the tensors of a request: `tensor_content`, typed fields, or one value that fills it.
+
+    Strings come as object arrays of bytes.
+
+    Raises:
+        InvalidArgument: a shape and its values do not fit each other.
+    """
+    return {name: _read(name, proto) for name, proto in protos.items()}
+
+
+def array_to_proto(array: Array, *, as_content: bool = False) -> Any:
+    """Write an array to the typed field of its type, or all of it as raw bytes.
+
+    Args:
+        array: strings as an object array of bytes.
+        as_content: write `tensor_content`; strings have no raw form and stay typed.
+
+    Raises:
+        Unimplemented: the type cannot be sent.
+    """
+    dtype = tf.as_dtype(array.dtype)
+    proto = tensor_pb2.TensorProto(
+        dtype=dtype.as_datatype_enum,
+        tensor_shape=tf.TensorShape(array.shape).as_proto(),
+    )
+    if as_content and array.dtype != object:
+        proto.tensor_content = array.tobytes()
+        return proto
+    if dtype.name not in _FIELDS:
+        raise Unimplemented(f"tensors of type {dtype.name} cannot be sent")
+    field, to_values = _FIELDS[dtype.name]
+    getattr(proto, field).extend(to_values(array.ravel()))
+    return proto
+
+
+def _read(name: str, proto: Any) -> Array:
+    shape = [dim.size for dim in proto.tensor_shape.dim]
+    if proto.tensor_shape.unknown_rank or any(size < 0 for size in shape):
+        raise InvalidArgument(f"tensor parsing error: {name}: shape {shape} is not fully known")
+    try:
+        return np.asarray(tf.make_ndarray(proto))
+    except (TypeError, ValueError, MemoryError) as error:
+        raise InvalidArgument(f"tensor parsing error: {name}: {error}") from error
+
+
+def _values(array: Array) -> Any:
+    return array.tolist()
+
+
+def _bits(array: Array) -> Any:
+    return array.view(np.uint16).tolist()
+
+
+def _pairs(array: Array) -> Any:
+    return np.stack([array.real, array.imag], axis=-1).ravel().tolist()
+
+
+_FIELDS: dict[str, tuple[str, Callable[[Array], Any]]] = {
+    "float32": ("float_val", _values),
+    "float64": ("double_val", _values),
+    "int32": ("int_val", _values),
+    "int16": ("int_val", _values),
+    "int8": ("int_val", _values),
+    "uint16": ("int_val", _values),
+    "uint8": ("int_val", _values),
+    "int64": ("int64_val", _values),
+    "uint32": ("uint32_val", _values),
+    "uint64": ("uint64_val", _values),
+    "bool": ("bool_val", _values),
+    "string": ("string_val", _values),
+    "float16": ("half_val", _bits),
+    "bfloat16": ("half_val", _bits),
+    "complex64": ("scomplex_val", _pairs),
+    "complex128": ("dcomplex_val", _pairs),
+}
