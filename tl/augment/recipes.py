@@ -13,7 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tl.augment.pca_jitter import ColourPca
-from tl.errors import ConfigError, nearest
 
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # it asks the network at import otherwise
 import albumentations as A  # noqa: E402 - after the variable that it reads
@@ -54,6 +53,7 @@ def plain_recipe(size: tuple[int, int], pca: ColourPca) -> list[Any]:
     return [_crop(size, scale=(0.25, 1.0)), A.HorizontalFlip(p=0.5)]
 
 
+# The names that `tl.config.AugmentConfig` accepts; a test holds the two together.
 RECIPES: dict[str, Callable[[tuple[int, int], ColourPca], list[Any]]] = {
     "default": default_recipe,
     "digits": digits_recipe,
@@ -76,17 +76,6 @@ def _crop(
     )
 
 
-def check_recipe(name: str) -> str:
-    """Return the name, or refuse it.
-
-    Raises:
-        ConfigError: no recipe of that name.
-    """
-    if name not in RECIPES:
-        raise ConfigError(f"augment.recipe = {name!r}: no such recipe; {nearest(name, RECIPES)}")
-    return name
-
-
 @dataclass
 class Augmentation:
     """A recipe bound to a size and a dataset's colours: ``augmentation(image, seed) -> view``.
@@ -104,7 +93,7 @@ class Augmentation:
         """Return a view (size[0], size[1], 3) of a picture (height, width, 3)."""
         compose = getattr(self._local, "compose", None)
         if compose is None:
-            compose = A.Compose(RECIPES[check_recipe(self.recipe)](self.size, self.pca))
+            compose = A.Compose(RECIPES[self.recipe](self.size, self.pca))
             self._local.compose = compose
         compose.set_random_seed(seed)
         view: NDArray[np.uint8] = compose(image=image)["image"]

@@ -5,8 +5,10 @@ pictures moves no other one, and the same picture twice never lands on two sides
 """
 
 import hashlib
+import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from tl.data.example import SIDES, Side
 from tl.errors import DatasetError
@@ -120,3 +122,24 @@ def _too_few(name: str, count: int, wanted: Sequence[Side]) -> DatasetError:
         f"train{''.join(' and ' + side for side in reversed(wanted))} needs {needs}. Add pictures, "
         "remove the class's folder, or pass --set data.val_fraction=0 or data.test_fraction=0"
     )
+
+
+def write_split(path: Path, split: Mapping[str, Side]) -> None:
+    """Write the side by identity as JSON, ``{"train": [...], "val": [...], "test": [...]}``."""
+    lists = {side: sorted(one for one, its in split.items() if its == side) for side in SIDES}
+    path.write_text(json.dumps(lists, indent=0))
+
+
+def read_split(path: Path) -> dict[str, Side]:
+    """Read what `write_split` wrote.
+
+    Raises:
+        DatasetError: absent or not a split file.
+    """
+    try:
+        lists = json.loads(path.read_text())
+        return {str(identity): side for side in SIDES for identity in lists[side]}
+    except OSError as error:
+        raise DatasetError(f"cannot read the split {path}: {error.strerror or error}") from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise DatasetError(f"{path} is no split file of tl ({error!r})") from error

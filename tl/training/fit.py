@@ -1,5 +1,6 @@
 """One phase of training: Keras `fit` with best weights kept, early stopping and reports."""
 
+import math
 import time
 import warnings
 from collections.abc import Callable
@@ -38,6 +39,7 @@ def run_phase(
     first_step: int = 0,
     patience: int | None = None,
     restore_best: bool = True,
+    loss_to_beat: float = math.inf,
     on_best: Callable[[], None] = lambda: None,
     on_epoch: Callable[[int], None] = lambda epoch: None,
 ) -> list[EpochRecord]:
@@ -56,6 +58,7 @@ def run_phase(
         first_step: updates of the phases before this one.
         patience: epochs without a better validation loss before stopping; None never stops.
         restore_best: end with the weights of the best validation loss.
+        loss_to_beat: validation loss that an epoch has to get below to count as best.
         on_best: called whenever validation is the best so far (to store the weights).
         on_epoch: called after every epoch with its number (to store a checkpoint).
 
@@ -67,7 +70,7 @@ def run_phase(
     """
     report = _Report(
         phase, epochs, steps_per_epoch, batch_size, listener, first_step,
-        patience, on_best, on_epoch,
+        patience, loss_to_beat, on_best, on_epoch,
     )  # fmt: skip
     with warnings.catch_warnings():
         # Keras asks grain datasets for no length, so every end of a validation pass surprises it.
@@ -97,13 +100,14 @@ class _Report(keras.callbacks.Callback):  # type: ignore[misc]
         listener: Listener,
         first_step: int,
         patience: int | None,
+        loss_to_beat: float,
         on_best: Callable[[], None],
         on_epoch: Callable[[int], None],
     ) -> None:
         super().__init__()
         self.records: list[EpochRecord] = []
         self.best_weights: list[Any] | None = None
-        self._best_loss = float("inf")
+        self._best_loss = loss_to_beat
         self._since_best = 0
         self._phase, self._epochs, self._steps = phase, epochs, steps_per_epoch
         self._batch_size, self._listener, self._first_step = batch_size, listener, first_step

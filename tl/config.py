@@ -1,0 +1,307 @@
+"""Every knob of a run with its unit and default: read from TOML and flags, written as JSON.
+
+No TensorFlow here, so that a bad key or value is refused at once.
+"""
+
+import dataclasses
+import json
+import re
+import tomllib
+import types
+import typing
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from tl.errors import ConfigError, nearest
+
+Strategy = Literal["features", "last", "all"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DataConfig:
+    """How the pictures are read and divided.
+
+    Attributes:
+        val_fraction: share of the pictures that choose the best epoch, 0 to below 1.
+        test_fraction: share that the reported accuracy is measured on, 0 to below 1.
+        max_unreadable_fraction: stop if a larger share of the files cannot be read.
+        max_megapixels: a picture with more is refused before it is decoded.
+        split_file: ``split.json`` of an earlier run; pictures in it keep their side.
+    """
+
+    val_fraction: float = 0.15
+    test_fraction: float = 0.15
+    max_unreadable_fraction: float = 0.1
+    max_megapixels: float = 100.0
+    split_file: str | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("val_fraction", "test_fraction"):
+            _require(0 <= getattr(self, name) < 1, f"data.{name}", getattr(self, name), "0 to 1")
+        total = self.val_fraction + self.test_fraction
+        _require(total < 1, "data.val_fraction + data.test_fraction", total, "a sum below 1")
+        share = self.max_unreadable_fraction
+        _require(0 <= share <= 1, "data.max_unreadable_fraction", share, "0 to 1")
+        _require(self.max_megapixels > 0, "data.max_megapixels", self.max_megapixels, "above 0")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelConfig:
+    """Which network.
+
+    Attributes:
+        backbone: a name of ``tl zoo``, or ``auto``.
+        weights: ``auto``, ``imagenet``, ``tl``, ``none``, or a file.
+        image_size: side in pixels, or None for the backbone's own.
+        dropout: share of features dropped before the head while it trains.
+    """
+
+    backbone: str = "auto"
+    weights: str = "auto"
+    image_size: int | None = None
+    dropout: float = 0.2
+
+    def __post_init__(self) -> None:
+        size = self.image_size
+        _require(size is None or 16 <= size <= 2048, "model.image_size", size, "16 to 2048 pixels")
+        _require(0 <= self.dropout < 1, "model.dropout", self.dropout, "0 to below 1")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AugmentConfig:
+    """How training pictures are varied.
+
+    Attributes:
+        recipe: ``auto`` (``digits`` for the built-in digits, else ``default``), ``default``,
+            ``digits`` or ``plain``.
+        feature_views: augmented views a picture whose frozen features the head learns from, beside
+            the plain one. Each costs one pass over the training pictures.
+    """
+
+    recipe: Literal["auto", "default", "digits", "plain"] = "auto"
+    feature_views: int = 4
+
+    def __post_init__(self) -> None:
+        _require(self.feature_views >= 0, "augment.feature_views", self.feature_views, "0 or more")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainingConfig:
+    """How the network learns.
+
+    Attributes:
+        strategy: ``features`` trains the head on the frozen backbone; ``last`` fine-tunes the
+            backbone's last stage after that; ``all`` fine-tunes everything after that.
+        epochs: passes over the training pictures of the fine-tuning phase, an upper bound.
+        head_epochs: passes over the cached features of the head phase, an upper bound.
+        batch_size: pictures an update.
+        learning_rate: peak of the head phase.
+        fine_tune_learning_rate: peak of the fine-tuning phase.
+        warmup_fraction: share of a phase's updates in which the rate grows from zero.
+        weight_decay: AdamW's, of kernels only.
+        label_smoothing: share of a label's mass spread over all classes.
+        patience: epochs without a better validation loss before a phase stops.
+        mixed_precision: compute in 16 bits; ``auto`` does on a GPU and not on a CPU.
+    """
+
+    strategy: Strategy = "last"
+    epochs: int = 15
+    head_epochs: int = 60
+    batch_size: int = 32
+    learning_rate: float = 3e-3
+    fine_tune_learning_rate: float = 3e-4
+    warmup_fraction: float = 0.1
+    weight_decay: float = 0.01
+    label_smoothing: float = 0.0
+    patience: int = 5
+    mixed_precision: Literal["auto", "on", "off"] = "auto"
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "head_epochs", "batch_size", "patience"):
+            _require(getattr(self, name) >= 1, f"training.{name}", getattr(self, name), "1 or more")
+        for name in ("learning_rate", "fine_tune_learning_rate"):
+            value = getattr(self, name)
+            _require(0 < value <= 10, f"training.{name}", value, "above 0, at most 10")
+        for name in ("warmup_fraction", "label_smoothing"):
+            value = getattr(self, name)
+            _require(0 <= value < 1, f"training.{name}", value, "0 to below 1")
+        decay = self.weight_decay
+        _require(decay >= 0, "training.weight_decay", decay, "0 or more")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunConfig:
+    """Everything that decides a fine-tuning run.
+
+    Attributes:
+        dataset: folder of labelled pictures, or a built-in name.
+        name: of the model; None takes the dataset's.
+        output: folder that receives ``<name>/<version>/``.
+        experiment: MLflow experiment; None takes the model's name.
+        seed: of split, weights, order and augmentation.
+    """
+
+    dataset: str
+    name: str | None = None
+    output: str = "models"
+    experiment: str | None = None
+    seed: int = 0
+    data: DataConfig = field(default_factory=DataConfig)
+    model: ModelConfig = field(default_factory=ModelConfig)
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
+    training: TrainingConfig = field(default_factory=TrainingConfig)
+
+    def __post_init__(self) -> None:
+        if self.name is not None:
+            check_model_name(self.name)
+        _require(0 <= self.seed < 2**31, "seed", self.seed, f"0 to {2**31 - 1}")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return nested plain values, for JSON."""
+        return dataclasses.asdict(self)
+
+    def flat(self) -> dict[str, Any]:
+        """Return ``{"training.epochs": 15, ...}``, for parameters of an experiment."""
+        return dict(_flatten(self.to_dict()))
+
+
+def check_model_name(name: str) -> str:
+    """Return the name, or refuse what cannot be a folder and a part of a URL.
+
+    Raises:
+        ConfigError: with the reason.
+    """
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", name):
+        raise ConfigError(
+            f"--name {name!r}: a model's name is a folder and a part of a URL; use up to 100 "
+            "letters, digits, '.', '_' and '-', beginning with a letter or digit"
+        )
+    return name
+
+
+def model_name_of(dataset_name: str) -> str:
+    """Turn a dataset's name into a valid model name."""
+    cleaned = re.sub(r"[^A-Za-z0-9._-]+", "_", dataset_name).lstrip("._-")[:100]
+    return cleaned or "model"
+
+
+def read_config(
+    file: Path | None, settings: Sequence[str] = (), flags: Mapping[str, Any] | None = None
+) -> RunConfig:
+    """Combine a TOML file, ``--set`` settings and flags; later ones win.
+
+    Args:
+        file: TOML with the keys of `RunConfig`, or None.
+        settings: ``training.learning_rate=1e-3``; the value is TOML, or else a plain string.
+        flags: dotted keys to values; None values are not set.
+
+    Raises:
+        ConfigError: unknown key, wrong type or impossible value, with the key and the value.
+    """
+    tree: dict[str, Any] = _read_toml(file) if file else {}
+    for setting in settings:
+        key, equals, text = setting.partition("=")
+        if not equals or not key.strip():
+            raise ConfigError(f"--set {setting!r}: write key=value, as in training.epochs=20")
+        _put(tree, key.strip(), _parse_value(text.strip()))
+    for key, value in (flags or {}).items():
+        if value is not None:
+            _put(tree, key, value)
+    if "dataset" not in tree:
+        raise ConfigError("no dataset; give --dataset, or dataset = \"...\" in the config file")
+    return typing.cast(RunConfig, _build(RunConfig, tree, ""))
+
+
+def config_from_json(text: str) -> RunConfig:
+    """Read what `RunConfig.to_dict` wrote.
+
+    Raises:
+        ConfigError: not JSON, or of another version of tl.
+    """
+    try:
+        tree = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise ConfigError(f"the stored config is no JSON: {error}") from error
+    return typing.cast(RunConfig, _build(RunConfig, tree, ""))
+
+
+def _read_toml(file: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"--config {file}: {error.strerror or error}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"--config {file} is no valid TOML: {error}") from error
+
+
+def _parse_value(text: str) -> Any:
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text  # --set model.backbone=resnet50 without the quotes TOML asks for
+
+
+def _put(tree: dict[str, Any], key: str, value: Any) -> None:
+    *path, last = key.split(".")
+    for part in path:
+        tree = tree.setdefault(part, {})
+        if not isinstance(tree, dict):
+            raise ConfigError(f"{key}: {part!r} is a value, not a group of settings")
+    tree[last] = value
+
+
+def _build(kind: type[Any], tree: Any, prefix: str) -> Any:
+    if not isinstance(tree, dict):
+        raise ConfigError(f"{prefix.rstrip('.')} is a group of settings; got {tree!r}")
+    hints = typing.get_type_hints(kind)
+    for key in tree:
+        if key not in hints:
+            known = [f"{prefix}{name}" for name in hints] if prefix else _all_keys()
+            raise ConfigError(f"unknown setting {prefix + key!r}; {nearest(prefix + key, known)}")
+    values = {
+        key: _build(hints[key], value, f"{prefix}{key}.")
+        if dataclasses.is_dataclass(hints[key])
+        else _convert(hints[key], value, prefix + key)
+        for key, value in tree.items()
+    }
+    return kind(**values)
+
+
+def _convert(hint: Any, value: Any, key: str) -> Any:
+    options = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
+    if value is None and type(None) in options:
+        return None
+    kind = next(option for option in options if option is not type(None))
+    if typing.get_origin(kind) is Literal:
+        choices = typing.get_args(kind)
+        if value not in choices:
+            raise ConfigError(f"{key} = {value!r}; valid: {', '.join(choices)}")
+        return value
+    if kind is float and type(value) is int:
+        return float(value)
+    if type(value) is not kind:
+        names = {int: "a whole number", float: "a number", str: "text", bool: "true or false"}
+        raise ConfigError(f"{key} = {value!r} should be {names[kind]}")
+    return value
+
+
+def _all_keys() -> list[str]:
+    return [key for key, _ in _flatten(RunConfig(dataset="").to_dict())]
+
+
+def _flatten(tree: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
+    flat: list[tuple[str, Any]] = []
+    for key, value in tree.items():
+        flat += (
+            _flatten(value, f"{prefix}{key}.")
+            if isinstance(value, dict)
+            else [(prefix + key, value)]
+        )
+    return flat
+
+
+def _require(holds: bool, key: str, value: Any, valid: str) -> None:
+    if not holds:
+        raise ConfigError(f"{key} = {value!r}; valid: {valid}")

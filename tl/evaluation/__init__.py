@@ -1,0 +1,1 @@
+"""Measures of an exported model, taken from what it answers on encoded pictures."""

@@ -1,0 +1,96 @@
+"""Run an exported model over encoded pictures, as a server would."""
+
+import json
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from tl.errors import PredictionError
+
+BATCH = 32
+
+
+@dataclass(frozen=True, slots=True)
+class ServedModel:
+    """A loaded SavedModel.
+
+    Attributes:
+        path: the version's folder.
+        loaded: what TensorFlow gave; its variables live as long as it does.
+        manifest: ``assets.extra/tl.json``, or empty for a model that tl did not export.
+    """
+
+    path: Path
+    loaded: Any
+    manifest: dict[str, Any]
+
+    def predict(self, files: Sequence[bytes]) -> dict[str, NDArray[Any]]:
+        """Return ``labels`` (n, k) and ``scores`` (n, k) of encoded pictures.
+
+        Raises:
+            PredictionError: a picture that the graph cannot decode.
+        """
+        parts = [
+            self._call("serving_default", image_bytes=tf.constant(files[start : start + BATCH]))
+            for start in range(0, len(files), BATCH)
+        ]
+        return {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
+
+    def probabilities(self, files: Iterable[bytes]) -> NDArray[np.float32]:
+        """Return the probabilities of all classes, (n, n_classes).
+
+        Raises:
+            PredictionError: as `predict`.
+        """
+        with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
+            return np.concatenate(list(pool.map(self._batch_probabilities, _chunks(files))))
+
+    def _batch_probabilities(self, files: Sequence[bytes]) -> NDArray[np.float32]:
+        views = self._call("decode", image_bytes=tf.constant(files))["image"]
+        image = tf.constant(views, tf.float32)
+        result: NDArray[np.float32] = self._call("predict_tensor", image=image)["probabilities"]
+        return result
+
+    def _call(self, signature: str, **inputs: Any) -> dict[str, NDArray[Any]]:
+        try:
+            answer = self.loaded.signatures[signature](**inputs)
+        except tf.errors.InvalidArgumentError as error:
+            raise PredictionError(
+                f"{self.path} cannot decode a picture: {error.message.splitlines()[0][:200]}"
+            ) from error
+        return {key: value.numpy() for key, value in answer.items()}
+
+
+def _chunks(files: Iterable[bytes]) -> Iterator[list[bytes]]:
+    chunk: list[bytes] = []
+    for file in files:
+        chunk.append(file)
+        if len(chunk) == BATCH:
+            yield chunk
+            chunk = []
+    if chunk:
+        yield chunk
+
+
+def load_served_model(path: Path) -> ServedModel:
+    """Load a version's folder.
+
+    Raises:
+        PredictionError: no SavedModel, or a damaged one.
+    """
+    try:
+        loaded = tf.saved_model.load(str(path))
+    except (OSError, ValueError, tf.errors.OpError) as error:
+        reason = str(error).splitlines()[0][:200]
+        raise PredictionError(f"cannot load the SavedModel {path}: {reason}") from error
+    manifest = path / "assets.extra" / "tl.json"
+    facts = json.loads(manifest.read_text()) if manifest.is_file() else {}
+    return ServedModel(path, loaded, facts)
+

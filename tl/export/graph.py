@@ -1,0 +1,145 @@
+"""The served graph: encoded bytes -> upright RGB -> centre view -> logits -> labels and scores."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import tensorflow as tf
+
+from tl.export.orientation import jpeg_orientation, turn_upright
+
+TOP_K = 5
+IMAGE_FEATURE = "image_bytes"  # of the tf.Example that `classify` takes
+
+
+def decode_image(data: Any) -> Any:
+    """Decode one file (scalar string) to upright RGB, uint8 (height, width, 3).
+
+    The accurate DCT gives OpenCV's and Pillow's pixels; TensorFlow's default differs by up to 8
+    levels. WebP goes its own way because `decode_image` refuses alpha in it.
+    """
+    header = tf.strings.substr(data, 0, 12)
+    is_jpeg = tf.strings.substr(header, 0, 3) == b"\xff\xd8\xff"
+    is_webp = (tf.strings.substr(header, 0, 4) == b"RIFF") & (
+        tf.strings.substr(header, 8, 4) == b"WEBP"
+    )
+    is_jxl = (tf.strings.substr(header, 0, 2) == b"\xff\x0a") | (
+        tf.strings.substr(header, 0, 8) == b"\x00\x00\x00\x0cJXL "
+    )
+
+    def jpeg() -> Any:
+        image = tf.io.decode_jpeg(data, channels=3, dct_method="INTEGER_ACCURATE")
+        return turn_upright(image, jpeg_orientation(data))
+
+    def webp() -> Any:
+        return tf.io.decode_webp(data)[0, :, :, :3]  # the first frame, without alpha
+
+    def jxl() -> Any:
+        image = tf.io.decode_jxl(data)
+        return tf.cond(
+            tf.shape(image)[-1] < 3,
+            lambda: tf.repeat(image[:, :, :1], 3, axis=2),
+            lambda: image[:, :, :3],
+        )
+
+    def other() -> Any:
+        return tf.io.decode_image(data, channels=3, expand_animations=False)
+
+    image = tf.case([(is_jpeg, jpeg), (is_webp, webp), (is_jxl, jxl)], default=other)
+    image.set_shape([None, None, 3])
+    return image
+
+
+def centre_view(image: Any, size: tuple[int, int]) -> Any:
+    """Cut and resize one picture as `tl.data.resize.centre_view` does, uint8 in and out."""
+    shape = tf.shape(image)
+    height = tf.minimum(shape[0], tf.maximum(1, shape[1] * size[0] // size[1]))
+    width = tf.minimum(shape[1], tf.maximum(1, shape[0] * size[1] // size[0]))
+    top, left = (shape[0] - height) // 2, (shape[1] - width) // 2
+    centre = image[top : top + height, left : left + width]
+    view = tf.image.resize(centre, size, method="bilinear", antialias=True)
+    return tf.cast(tf.clip_by_value(tf.round(view), 0.0, 255.0), tf.uint8)
+
+
+class ServedClassifier(tf.Module):
+    """The signatures of the SavedModel contract around functions that run the network.
+
+    Args:
+        run: float32 (batch, height, width, 3) in [0, 255] -> (logits (batch, n_classes),
+            features (batch, n_features)).
+        variables: what ``run`` reads.
+        class_names: in label order.
+        image_size: (height, width).
+    """
+
+    def __init__(
+        self,
+        run: Callable[[Any], tuple[Any, Any]],
+        variables: Sequence[Any],
+        class_names: Sequence[str],
+        image_size: tuple[int, int],
+    ) -> None:
+        super().__init__()
+        self._run = run
+        self._network_variables = list(variables)
+        self._size = image_size
+        self._class_names = tf.constant(list(class_names))
+        self._top = min(TOP_K, len(class_names))
+
+    def signatures(self) -> dict[str, Any]:
+        """Return the concrete functions by signature name."""
+        height, width = self._size
+        files = tf.TensorSpec([None], tf.string, name="image_bytes")
+        views = tf.TensorSpec([None, height, width, 3], tf.uint8, name="image")
+        tensor = tf.TensorSpec([None, height, width, 3], tf.float32, name="image")
+        inputs = tf.TensorSpec([None], tf.string, name="inputs")
+        methods = {
+            "serving_default": (self.serve, files),
+            "decode": (self.decode, files),
+            "predict_image": (self.predict_image, views),
+            "predict_tensor": (self.predict_tensor, tensor),
+            "embed": (self.embed, files),
+            "classify": (self.classify, inputs),
+        }
+        return {
+            name: tf.function(method).get_concrete_function(spec)
+            for name, (method, spec) in methods.items()
+        }
+
+    def decode(self, image_bytes: Any) -> dict[str, Any]:
+        """Turn files, string (batch,), into centre views, uint8 (batch, height, width, 3)."""
+        views = tf.map_fn(
+            lambda data: centre_view(decode_image(data), self._size),
+            image_bytes,
+            fn_output_signature=tf.TensorSpec([*self._size, 3], tf.uint8),
+        )
+        return {"image": views}
+
+    def predict_image(self, image: Any) -> dict[str, Any]:
+        """Return the best labels, string, and their scores, float32, both (batch, k)."""
+        scores, places = tf.math.top_k(self._probabilities(image), k=self._top)
+        return {"labels": tf.gather(self._class_names, places), "scores": scores}
+
+    def serve(self, image_bytes: Any) -> dict[str, Any]:
+        """`predict_image` after `decode`."""
+        return self.predict_image(self.decode(image_bytes)["image"])
+
+    def predict_tensor(self, image: Any) -> dict[str, Any]:
+        """Return the probabilities of all classes, float32 (batch, n_classes)."""
+        return {"probabilities": self._probabilities(image)}
+
+    def embed(self, image_bytes: Any) -> dict[str, Any]:
+        """Return the backbone's features, float32 (batch, n_features)."""
+        image = tf.cast(self.decode(image_bytes)["image"], tf.float32)
+        return {"features": tf.cast(self._run(image)[1], tf.float32)}
+
+    def classify(self, inputs: Any) -> dict[str, Any]:
+        """Classify serialised tf.Examples, string (batch,), as TF Serving's Classify wants."""
+        feature = {IMAGE_FEATURE: tf.io.FixedLenFeature([], tf.string)}
+        files = tf.io.parse_example(inputs, feature)[IMAGE_FEATURE]
+        probabilities = self._probabilities(self.decode(files)["image"])
+        classes = tf.tile(self._class_names[None, :], [tf.shape(probabilities)[0], 1])
+        return {"classes": classes, "scores": probabilities}
+
+    def _probabilities(self, image: Any) -> Any:
+        logits, _ = self._run(tf.cast(image, tf.float32))
+        return tf.nn.softmax(tf.cast(logits, tf.float32))

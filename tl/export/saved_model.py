@@ -1,0 +1,45 @@
+"""Write a classifier as a SavedModel by the project's contract."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from tl.errors import ExportError
+from tl.export.graph import ServedClassifier
+
+
+def write_saved_model(
+    model: keras.Model,
+    folder: Path,
+    *,
+    class_names: Sequence[str],
+    image_size: tuple[int, int],
+) -> None:
+    """Save a model with the signatures of the contract; needs neither tl nor Keras to run.
+
+    Args:
+        model: (batch, height, width, 3) in [0, 255] -> (logits, features).
+        folder: an existing folder that receives the SavedModel.
+        class_names: in label order.
+        image_size: (height, width).
+
+    Raises:
+        ExportError: TensorFlow could not write it; a full disk among others.
+    """
+
+    def run(image: Any) -> Any:
+        return model(image, training=False)
+
+    served = ServedClassifier(
+        run, [variable.value for variable in model.variables], class_names, image_size
+    )
+    try:
+        tf.saved_model.save(served, str(folder), signatures=served.signatures())
+    except tf.errors.OpError as error:
+        raise ExportError(
+            f"cannot write the SavedModel below {folder.parent}: {error.message}. Free some space "
+            "or choose another --output; no version was added"
+        ) from error

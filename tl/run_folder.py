@@ -1,0 +1,107 @@
+"""What a run leaves on disk, enough to export it again: ``runs/<stamp>-<name>-<hex>/``.
+
+    run.json                  config as resolved, class names, backbone, fingerprint, outcome
+    split.json                side of every picture by identity
+    classifier.weights.h5     the best weights so far
+    tracking.jsonl            what was told to the experiment store
+    log.txt                   one line an epoch
+"""
+
+import dataclasses
+import datetime
+import json
+import os
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tl.config import RunConfig, config_from_json
+from tl.errors import ConfigError, nearest
+
+RUNS = Path("runs")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunRecord:
+    """The facts of a run that an export needs.
+
+    Attributes:
+        id: name of the folder.
+        name: of the model.
+        config: with every ``auto`` as the user gave it.
+        backbone: row of the zoo that was taken.
+        weights: where the pretrained weights came from, and their sha256.
+        image_size: (height, width).
+        class_names: in label order.
+        fingerprint: of the dataset.
+        class_counts: by side and class.
+        device: what trained.
+        versions: of packages, and the git commit where there is one.
+        state: ``running``, ``finished``, ``stopped`` or ``failed``.
+    """
+
+    id: str
+    name: str
+    config: RunConfig
+    backbone: str
+    weights: Mapping[str, str | None]
+    image_size: tuple[int, int]
+    class_names: tuple[str, ...]
+    fingerprint: str
+    class_counts: Mapping[str, Mapping[str, int]]
+    device: str
+    versions: Mapping[str, str]
+    state: str = "running"
+    outcome: Mapping[str, Any] = field(default_factory=dict)
+
+
+def new_run_id(name: str) -> str:
+    """Return a folder name that sorts by time and does not collide."""
+    stamp = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
+    return f"{stamp}-{name}-{secrets.token_hex(2)}"
+
+
+def write_record(folder: Path, record: RunRecord) -> None:
+    """Write ``run.json`` in one step."""
+    aside = folder / ".run.json"
+    aside.write_text(json.dumps(dataclasses.asdict(record), indent=2) + "\n")
+    os.replace(aside, folder / "run.json")
+
+
+def read_record(folder: Path) -> RunRecord:
+    """Read ``run.json``.
+
+    Raises:
+        ConfigError: not a run's folder, or written by another version of tl.
+    """
+    path = folder / "run.json"
+    try:
+        facts = json.loads(path.read_text())
+        facts["config"] = config_from_json(json.dumps(facts["config"]))
+        facts["image_size"] = tuple(facts["image_size"])
+        facts["class_names"] = tuple(facts["class_names"])
+        return RunRecord(**facts)
+    except OSError as error:
+        raise ConfigError(f"{folder} is no run: {path.name}: {error.strerror or error}") from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise ConfigError(f"{path} was not written by this version of tl ({error})") from error
+
+
+def find_run(run: str) -> Path:
+    """Return the folder of a run, given as a path, a name below ``runs/``, or its beginning.
+
+    Raises:
+        ConfigError: no such run, or several begin like this.
+    """
+    path = Path(run)
+    if (path / "run.json").is_file():
+        return path
+    known = sorted(one.name for one in RUNS.iterdir()) if RUNS.is_dir() else []
+    matches = [name for name in known if name.startswith(run) or name.endswith(run)]
+    if len(matches) == 1:
+        return RUNS / matches[0]
+    if matches:
+        raise ConfigError(f"several runs match {run!r}: {', '.join(matches[:5])}")
+    raise ConfigError(f"no run {run!r} below {RUNS.absolute()}; {nearest(run, known)}")
