@@ -6,7 +6,9 @@ access: record i of epoch e depends on (seed, e, i) only.
 """
 
 import logging
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import grain
@@ -109,3 +111,24 @@ def evaluation_batches(
 
     dataset = grain.MapDataset.source(PictureSource(examples)).map(view).batch(batch_size)
     return dataset.to_iter_dataset(grain.ReadOptions(num_threads=READ_THREADS))
+
+
+def decoded_pictures(examples: Sequence[Example]) -> Iterator[NDArray[np.uint8]]:
+    """Decode pictures in order, some ahead on other threads; unreadable ones are left out."""
+
+    def decode(example: Example) -> NDArray[np.uint8] | None:
+        try:
+            return decode_picture(example.read())
+        except DatasetError:
+            return None
+
+    ahead = 4 * READ_THREADS
+    with ThreadPoolExecutor(max_workers=READ_THREADS) as pool:
+        waiting: deque[Future[NDArray[np.uint8] | None]] = deque()
+        for example in examples:
+            waiting.append(pool.submit(decode, example))
+            if len(waiting) > ahead and (image := waiting.popleft().result()) is not None:
+                yield image
+        for future in waiting:
+            if (image := future.result()) is not None:
+                yield image

@@ -1,0 +1,161 @@
+"""From a run's folder to a published version: rebuild, save, measure the saved artefact, publish.
+
+    tl export RUN
+
+The network is built again from the run's record in float32, whatever it trained in, so that an
+export right after training and one a month later are the same thing.
+"""
+
+import dataclasses
+import datetime
+import json
+import shutil
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from tl.classifier import build_classifier
+from tl.data.decode import servable_bytes
+from tl.data.example import Example
+from tl.data.prepare import PreparedData
+from tl.data.sources import encode_png
+from tl.errors import ExportError
+from tl.evaluation.metrics import classification_metrics
+from tl.evaluation.served import ServedModel, load_served_model
+from tl.export.saved_model import write_saved_model
+from tl.export.versions import publish_version
+from tl.export.warmup import write_warmup_requests
+from tl.run_folder import RunRecord, read_record
+from tl.zoo.backbones import find_backbone
+
+WEIGHTS = "classifier.weights.h5"
+SPLIT = "split.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """A published version.
+
+    Attributes:
+        path: its folder.
+        measured_on: the side that the metrics are of, or ``nothing``.
+        metrics: as `classification_metrics` gives, computed on the SavedModel.
+    """
+
+    path: Path
+    measured_on: str
+    metrics: dict[str, Any]
+
+
+def export_run(folder: Path, data: PreparedData) -> Exported:
+    """Publish the next version of a run's model.
+
+    Args:
+        folder: of the run; its record, weights and split are read.
+        data: the run's pictures, to measure the artefact on.
+
+    Raises:
+        ExportError: no weights yet, not writable, or the disk is full.
+    """
+    record = read_record(folder)
+    if data.dataset.class_names != record.class_names:
+        raise ExportError(
+            f"{record.config.dataset} has other classes now than when {folder.name} was trained: "
+            f"{', '.join(data.dataset.class_names)} against {', '.join(record.class_names)}. "
+            "Put the folders back as they were"
+        )
+    measured: dict[str, Any] = {}
+    side, examples = _measured_side(data)
+
+    def write(version: Path) -> None:
+        _write_model(folder, record, version)
+        served = load_served_model(version)
+        if examples:
+            measured.update(measure(served, examples, record.class_names))
+        _write_manifest(folder, record, version, side, measured)
+
+    path = publish_version(Path(record.config.output) / record.name, write)
+    return Exported(path, side, measured)
+
+
+def rehearse_export(folder: Path) -> None:
+    """Go through an export of the run's weights and answer one picture, leaving nothing behind.
+
+    Raises:
+        ExportError: whatever would make the export at the end of training fail.
+    """
+    record = read_record(folder)
+    aside = Path(tempfile.mkdtemp(prefix=".rehearsal-", dir=folder))
+    try:
+        _write_model(folder, record, aside)
+        served = load_served_model(aside)
+        answer = served.predict([_grey_png()])
+        if answer["labels"].shape != answer["scores"].shape or not np.isfinite(answer["scores"]).all():
+            raise ExportError("the rehearsed SavedModel answers nonsense before training")
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+def measure(
+    served: ServedModel, examples: list[Example], class_names: tuple[str, ...]
+) -> dict[str, Any]:
+    """Measure a SavedModel on encoded pictures."""
+    probabilities = served.probabilities(servable_bytes(example.read()) for example in examples)
+    labels = [example.label for example in examples]
+    return classification_metrics(probabilities, labels, class_names)
+
+
+def _measured_side(data: PreparedData) -> tuple[str, list[Example]]:
+    for side in ("test", "val"):
+        examples = data.side(side)  # type: ignore[arg-type]
+        if examples:
+            return side, examples
+    return "nothing", []
+
+
+def _write_model(folder: Path, record: RunRecord, version: Path) -> None:
+    weights = folder / WEIGHTS
+    if not weights.is_file():
+        raise ExportError(f"{folder} has no weights: the run was stopped before its first epoch")
+    policy = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("float32")
+    try:
+        classifier = build_classifier(
+            find_backbone(record.backbone),
+            n_classes=len(record.class_names),
+            image_size=record.image_size,
+            weights=None,
+            dropout=0.0,
+        )
+        classifier.model.load_weights(weights)
+    finally:
+        keras.config.set_dtype_policy(policy)
+    model = classifier.model
+    both = keras.Model(model.input, [model.output, classifier.backbone.output])
+    write_saved_model(
+        both, version, class_names=record.class_names, image_size=record.image_size
+    )
+    write_warmup_requests(version, record.name)
+
+
+def _write_manifest(
+    folder: Path, record: RunRecord, version: Path, side: str, metrics: dict[str, Any]
+) -> None:
+    facts = {
+        "format": 1,
+        "exported": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "measured_on": side,
+        "metrics": metrics,
+        **dataclasses.asdict(record),
+    }
+    extra = version / "assets.extra"
+    (extra / "tl.json").write_text(json.dumps(facts, indent=2) + "\n")
+    shutil.copyfile(folder / SPLIT, extra / SPLIT)
+
+
+def _grey_png() -> bytes:
+    return encode_png(np.full((32, 48), 128, np.uint8))

@@ -1,0 +1,356 @@
+"""Fine-tune a backbone and publish it: the line from pictures to a served model.
+
+    tl finetune --dataset flower_photos --backbone mobilenet_v2_0.35
+
+What it reaches on real photographs, with the spread over seeds, is in docs/benchmarks.md.
+"""
+
+import contextlib
+import dataclasses
+import importlib.metadata
+import importlib.util
+import json
+import os
+import platform
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from pipelines.export import SPLIT, WEIGHTS, Exported
+from pipelines.plan import Plan
+from tl.augment.pca_jitter import ColourPca, fit_colour_pca
+from tl.augment.recipes import Augmentation
+from tl.classifier import Classifier, build_classifier
+from tl.data.batches import decoded_pictures
+from tl.data.split import write_split
+from tl.errors import ExportError, Interrupted, TlError, TrackingError
+from tl.evaluation.charts import draw_confusion, draw_curves
+from tl.run_folder import RUNS, RunRecord, new_run_id, write_record
+from tl.tracking import JournalTracker, Tracker, default_store
+from tl.training.checkpoints import save_weights
+from tl.training.devices import Device, prepare_device
+from tl.training.progress import EpochRecord, Listener, Silent
+from tl.training.tuning import train_classifier
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FinetuneResult:
+    """What a run gave.
+
+    Attributes:
+        run: its folder.
+        exported: the published version; None where this machine cannot export (no TensorFlow).
+        records: of every epoch.
+        model: the trained Keras model, RGB of 0 to 255 -> logits.
+        tracking_fault: why the experiment store does not have everything, or None.
+        seconds: wall time by stage.
+    """
+
+    run: Path
+    exported: Exported | None
+    records: tuple[EpochRecord, ...]
+    model: keras.Model = field(repr=False)
+    tracking_fault: str | None
+    seconds: dict[str, float]
+
+
+def finetune(
+    plan: Plan,
+    listener: Listener | None = None,
+    say: Callable[[str], None] = lambda line: None,
+) -> FinetuneResult:
+    """Train, export, measure and track a planned run.
+
+    Args:
+        plan: from `pipelines.plan.make_plan`.
+        listener: told of progress.
+        say: receives one-line reports of what happens.
+
+    Raises:
+        TlError: with what is kept of the run.
+    """
+    stopwatch = _Stopwatch()
+    folder = RUNS / new_run_id(plan.name)
+    folder.mkdir(parents=True)
+    tracker = JournalTracker(
+        folder, default_store(), plan.config.experiment or plan.name, folder.name
+    )
+    device = prepare_device(plan.config.training.mixed_precision)
+    say(f"training on {device.description}, {device.precision}")
+    record = _record(plan, folder, device)
+    write_record(folder, record)
+    write_split(folder / SPLIT, plan.data.split())
+    _describe(tracker, plan, record, folder)
+    try:
+        with stopwatch("build"):
+            keras.utils.set_random_seed(plan.config.seed)
+            classifier = _build(plan)
+            save_weights(classifier.model, folder / WEIGHTS)
+        with stopwatch("rehearse export"):
+            _rehearse(folder, device, say)
+        with stopwatch("train"):
+            records = _train(plan, classifier, folder, tracker, listener or Silent())
+        with stopwatch("export and evaluate"):
+            exported = _export(folder, plan, device, say)
+    except KeyboardInterrupt:
+        _end(folder, record, "stopped", {})
+        fault = _finish(tracker, "KILLED")
+        raise Interrupted(
+            f"stopped by Ctrl-C. The best weights so far are kept; to publish them: "
+            f"tl export {folder}{f' ({fault})' if fault else ''}"
+        ) from None
+    except TlError:
+        _end(folder, record, "failed", {})
+        _finish(tracker, "FAILED")
+        raise
+    with stopwatch("track"):
+        _report(tracker, folder, records, exported, record)
+        outcome = _outcome(exported)
+        _end(folder, record, "finished", outcome)
+        fault = _finish(tracker, "FINISHED")
+    return FinetuneResult(
+        run=folder,
+        exported=exported,
+        records=tuple(records),
+        model=classifier.model,
+        tracking_fault=fault,
+        seconds=stopwatch.seconds,
+    )
+
+
+def _build(plan: Plan) -> Classifier:
+    return build_classifier(
+        plan.backbone,
+        n_classes=len(plan.data.dataset.class_names),
+        image_size=plan.image_size,
+        weights=plan.weights,
+        dropout=plan.config.model.dropout,
+    )
+
+
+def _train(
+    plan: Plan, classifier: Classifier, folder: Path, tracker: Tracker, listener: Listener
+) -> list[EpochRecord]:
+    training = plan.data.side("train")
+    augmentation = Augmentation(plan.recipe, plan.image_size, _colours(plan))
+    with (folder / "log.txt").open("a", encoding="utf-8") as log:
+        return train_classifier(
+            classifier,
+            plan.phases,
+            training=training,
+            validation=plan.data.side("val"),
+            augmentation=augmentation,
+            config=plan.config,
+            listener=_Recording(listener, tracker, log),
+            on_best=lambda: save_weights(classifier.model, folder / WEIGHTS),
+        )
+
+
+def _colours(plan: Plan) -> ColourPca:
+    return fit_colour_pca(decoded_pictures(plan.data.side("train")))
+
+
+def _rehearse(folder: Path, device: Device, say: Callable[[str], None]) -> None:
+    if device.backend == "tensorflow":
+        from pipelines.export import rehearse_export
+
+        rehearse_export(folder)
+    else:
+        _in_tensorflow(folder, "rehearse", say)
+
+
+def _export(
+    folder: Path, plan: Plan, device: Device, say: Callable[[str], None]
+) -> Exported | None:
+    if device.backend == "tensorflow":
+        from pipelines.export import export_run
+
+        return export_run(folder, plan.data)
+    answer = _in_tensorflow(folder, "export", say)
+    if answer is None:
+        return None
+    return Exported(Path(answer["path"]), answer["measured_on"], answer["metrics"])
+
+
+def _in_tensorflow(folder: Path, task: str, say: Callable[[str], None]) -> Any:
+    """Run a step of `pipelines.export` in a process with the TensorFlow backend."""
+    if importlib.util.find_spec("tensorflow") is None:
+        say(f"TensorFlow is absent: no SavedModel is written here; on a machine with it: "
+            f"tl export {folder}")  # fmt: skip
+        return None
+    done = subprocess.run(
+        [sys.executable, "-m", "pipelines.export_process", task, str(folder)],
+        env={**os.environ, "KERAS_BACKEND": "tensorflow"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        raise ExportError(done.stderr.strip().splitlines()[-1] if done.stderr else "export failed")
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def _record(plan: Plan, folder: Path, device: Device) -> RunRecord:
+    assert plan.weights is not None  # only a dry run has none
+    return RunRecord(
+        id=folder.name,
+        name=plan.name,
+        config=plan.config,
+        backbone=plan.backbone.name,
+        weights={"source": plan.weights.source, "sha256": plan.weights.sha256},
+        image_size=plan.image_size,
+        class_names=plan.data.dataset.class_names,
+        fingerprint=plan.data.fingerprint,
+        class_counts=plan.data.counts(),
+        device=f"{device.description}, {device.precision}, {device.backend}",
+        versions=_versions(),
+    )
+
+
+def _versions() -> dict[str, str]:
+    packages = ("tl", "tensorflow", "keras", "numpy", "grain", "albumentations",
+                "opencv-python-headless", "mlflow")  # fmt: skip
+    versions = {"python": platform.python_version()}
+    for package in packages:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            versions[package] = importlib.metadata.version(package)
+    with contextlib.suppress(OSError, subprocess.SubprocessError):
+        commit = subprocess.run(
+            ["git", "describe", "--always", "--dirty", "--abbrev=40"],
+            capture_output=True, text=True, check=True, timeout=5,
+        )  # fmt: skip
+        versions["git"] = commit.stdout.strip()
+    return versions
+
+
+def _describe(tracker: Tracker, plan: Plan, record: RunRecord, folder: Path) -> None:
+    tracker.tags(
+        {
+            "tl.model": plan.name,
+            "tl.backbone": plan.backbone.name,
+            "tl.weights": str(record.weights["source"]),
+            "tl.strategy": plan.config.training.strategy,
+            "tl.device": record.device,
+            "tl.dataset": plan.data.dataset.name,
+            "tl.dataset_fingerprint": plan.data.fingerprint,
+            "tl.run_folder": str(folder.resolve()),
+            "mlflow.source.git.commit": record.versions.get("git", "not in a git checkout"),
+            "mlflow.source.name": "tl finetune",
+        }
+    )
+    resolved = {
+        **plan.config.flat(),
+        "name": plan.name,
+        "model.backbone": plan.backbone.name,
+        "model.image_size": plan.image_size[0],
+        "augment.recipe": plan.recipe,
+        "dataset_fingerprint": plan.data.fingerprint,
+    }
+    for side, counts in record.class_counts.items():
+        resolved[f"pictures.{side}"] = sum(counts.values())
+    tracker.parameters(resolved)
+    (folder / "config.json").write_text(json.dumps(resolved, indent=2, sort_keys=True) + "\n")
+    (folder / "class_counts.json").write_text(json.dumps(record.class_counts, indent=2) + "\n")
+    (folder / "versions.json").write_text(json.dumps(record.versions, indent=2) + "\n")
+    (folder / "unreadable.json").write_text(json.dumps(plan.data.unreadable, indent=2) + "\n")
+    for name in ("config.json", "class_counts.json", "versions.json", "unreadable.json", SPLIT):
+        tracker.artifact(folder / name)
+
+
+def _report(
+    tracker: Tracker,
+    folder: Path,
+    records: list[EpochRecord],
+    exported: Exported | None,
+    record: RunRecord,
+) -> None:
+    draw_curves(records, folder / "curves.png")
+    tracker.artifact(folder / "curves.png")
+    tracker.artifact(folder / "log.txt")
+    if exported is None:
+        return
+    tracker.tags({"tl.saved_model": str(exported.path.resolve())})
+    if not exported.metrics:
+        return
+    figures = {
+        f"{exported.measured_on}.{key}": value
+        for key, value in exported.metrics.items()
+        if isinstance(value, int | float)
+    }
+    tracker.metrics(figures, step=records[-1].step if records else 0)
+    (folder / "metrics.json").write_text(json.dumps(exported.metrics, indent=2) + "\n")
+    draw_confusion(
+        exported.metrics["confusion"], record.class_names, folder / "confusion_matrix.png"
+    )
+    tracker.artifact(folder / "metrics.json")
+    tracker.artifact(folder / "confusion_matrix.png")
+
+
+def _outcome(exported: Exported | None) -> dict[str, Any]:
+    if exported is None:
+        return {}
+    headline = {k: v for k, v in exported.metrics.items() if isinstance(v, int | float)}
+    return {
+        "saved_model": str(exported.path),
+        "measured_on": exported.measured_on,
+        "metrics": headline,
+    }
+
+
+def _end(folder: Path, record: RunRecord, state: str, outcome: dict[str, Any]) -> None:
+    with contextlib.suppress(OSError):  # on a full disk the error that led here is what counts
+        write_record(folder, dataclasses.replace(record, state=state, outcome=outcome))
+
+
+def _finish(tracker: Tracker, state: Any) -> str | None:
+    try:
+        tracker.finish(state)
+    except (TrackingError, OSError) as error:
+        return str(error)
+    return None
+
+
+class _Recording:
+    """Pass progress on to the screen, and keep every epoch in the store and the log."""
+
+    def __init__(self, listener: Listener, tracker: Tracker, log: Any) -> None:
+        self._listener, self._tracker, self._log = listener, tracker, log
+        self._epochs = 0
+
+    def phase_started(self, phase: str, epochs: int, steps_per_epoch: int) -> None:
+        """Pass it on."""
+        self._listener.phase_started(phase, epochs, steps_per_epoch)
+
+    def step_done(self, phase: str, epoch: int, step: int, images: int) -> None:
+        """Pass it on."""
+        self._listener.step_done(phase, epoch, step, images)
+
+    def epoch_done(self, record: EpochRecord) -> None:
+        """Keep it, and pass it on."""
+        self._epochs += 1
+        phase = record.phase.replace(" ", "_")
+        values = {f"{phase}.{name}": value for name, value in record.metrics.items()}
+        values[f"{phase}.images_per_second"] = record.images_per_second
+        self._tracker.metrics(values, step=record.step)
+        self._log.write(json.dumps(dataclasses.asdict(record)) + "\n")
+        self._log.flush()
+        self._listener.epoch_done(record)
+
+
+class _Stopwatch:
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+
+    @contextlib.contextmanager
+    def __call__(self, stage: str) -> Iterator[None]:
+        began = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[stage] = round(time.perf_counter() - began, 2)

@@ -1,0 +1,108 @@
+"""Everything that can be decided and refused before TensorFlow is imported.
+
+Receives a config, gives a `Plan`; `tl finetune --dry-run` stops here.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from tl.config import RunConfig, model_name_of
+from tl.data.inspect import cache_folder
+from tl.data.prepare import PreparedData, prepare_data
+from tl.export.versions import check_writable
+from tl.strategy import Phase, choose_phases
+from tl.zoo.backbones import Backbone, find_backbone
+from tl.zoo.weights import Weights, choose_backbone, weights_at_hand
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """A run that can begin.
+
+    Attributes:
+        config: as given.
+        name: of the model.
+        data: pictures with their sides.
+        backbone: row of the zoo.
+        weights: resolved, or None in a dry run.
+        backbone_reason: why the program chose it; None where the user named it.
+        image_size: (height, width) in pixels.
+        recipe: augmentation.
+        phases: in order.
+        model_folder: receives the version.
+    """
+
+    config: RunConfig
+    name: str
+    data: PreparedData
+    backbone: Backbone
+    weights: Weights | None
+    backbone_reason: str | None
+    image_size: tuple[int, int]
+    recipe: str
+    phases: tuple[Phase, ...]
+    model_folder: Path
+
+
+def make_plan(
+    config: RunConfig,
+    *,
+    dry_run: bool = False,
+    on_progress: Callable[[int], None] = lambda done: None,
+) -> Plan:
+    """Read the pictures and settle every ``auto``.
+
+    Args:
+        config: the knobs.
+        dry_run: fetch no weights; name the backbone that is at hand.
+        on_progress: told how many pictures have been inspected.
+
+    Raises:
+        TlError: whatever of the request cannot work, before anything slow.
+    """
+    size = config.model.image_size
+    named_size = (size, size) if size else None
+    if config.model.backbone != "auto":
+        find_backbone(config.model.backbone)
+    data = prepare_data(
+        config.dataset,
+        config.data,
+        seed=config.seed,
+        cache=cache_folder(),
+        on_progress=on_progress,
+    )
+    name = config.name or model_name_of(data.dataset.name)
+    model_folder = Path(config.output) / name
+    check_writable(model_folder)
+    backbone, weights, reason = _backbone(config, named_size, dry_run)
+    recipe = config.augment.recipe
+    if recipe == "auto":
+        recipe = "digits" if data.dataset.name == "digits" else "default"
+    return Plan(
+        config=config,
+        name=name,
+        data=data,
+        backbone=backbone,
+        weights=weights,
+        backbone_reason=reason,
+        image_size=named_size or backbone.image_size,
+        recipe=recipe,
+        phases=choose_phases(config.training),
+        model_folder=model_folder,
+    )
+
+
+def _backbone(
+    config: RunConfig, size: tuple[int, int] | None, dry_run: bool
+) -> tuple[Backbone, Weights | None, str | None]:
+    if not dry_run:
+        choice = choose_backbone(config.model.backbone, config.model.weights, image_size=size)
+        return choice.backbone, choice.weights, choice.reason
+    if config.model.backbone != "auto":
+        return find_backbone(config.model.backbone), None, None
+    preferred = find_backbone("mobilenet_v2")
+    if weights_at_hand(preferred, image_size=size):
+        return preferred, None, "mobilenet_v2, whose ImageNet weights are here"
+    reason = "tl_small, or mobilenet_v2 if its ImageNet weights can be fetched when it runs"
+    return find_backbone("tl_small"), None, reason

@@ -1,0 +1,123 @@
+"""`tl finetune`: plan, train, publish, and say what came of it."""
+
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from tl.config import read_config
+
+if TYPE_CHECKING:
+    from pipelines.finetune import FinetuneResult
+    from pipelines.plan import Plan
+
+
+@click.command()
+@click.option("--dataset", help="Folder with one sub-folder a class, or a built-in name: digits.")
+@click.option("--backbone", help="A name of `tl zoo`.  [default: auto]")
+@click.option("--weights", help="auto, imagenet, tl, none, or a file.  [default: auto]")
+@click.option("--name", help="Of the model.  [default: the dataset's]")
+@click.option("--epochs", type=int, help="Most passes of fine-tuning.  [default: 15]")
+@click.option("--batch-size", type=int, help="Pictures an update.  [default: 32]")
+@click.option("--image-size", type=int, help="Side in pixels.  [default: the backbone's]")
+@click.option(
+    "--strategy",
+    type=click.Choice(["features", "last", "all"]),
+    help="Train the head only, fine-tune the last stage too, or everything.  [default: last]",
+)
+@click.option("--seed", type=int, help="Of split, order and augmentation.  [default: 0]")
+@click.option("--output", help="Folder that receives NAME/VERSION.  [default: models]")
+@click.option("--experiment", help="MLflow experiment.  [default: the model's name]")
+@click.option("--config", "file", type=click.Path(path_type=Path), help="TOML file of settings.")
+@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="One setting; repeat.")
+@click.option("--dry-run", is_flag=True, help="Check everything and say what would happen.")
+def finetune(file: Path | None, settings: tuple[str, ...], dry_run: bool, **flags: Any) -> None:
+    """Fine-tune a pretrained backbone on a folder of pictures and export it.
+
+    The result is OUTPUT/NAME/VERSION, a SavedModel that `tl serve` and TensorFlow Serving answer
+    predictions from. The accuracy that is printed was measured on it, on pictures it never saw.
+    """
+    began = time.perf_counter()
+    config = read_config(file, settings, {_KEYS.get(key, key): v for key, v in flags.items()})
+    from pipelines.plan import make_plan
+
+    plan = make_plan(config, dry_run=dry_run)
+    for line in plan_lines(plan):
+        click.echo(line)
+    if dry_run:
+        click.echo("dry run: nothing was trained or written")
+        return
+    click.echo("starting TensorFlow ...", err=True)
+    from pipelines.finetune import finetune as run
+    from tl.cli.progress import progress_listener
+
+    listener = progress_listener()
+    try:
+        result = run(plan, listener, lambda line: click.echo(line, err=True))
+    finally:
+        getattr(listener, "close", lambda: None)()
+    for line in result_lines(plan, result, time.perf_counter() - began):
+        click.echo(line)
+    if result.tracking_fault:
+        click.echo(f"warning: {result.tracking_fault}", err=True)
+
+
+_KEYS = {
+    "backbone": "model.backbone",
+    "weights": "model.weights",
+    "image_size": "model.image_size",
+    "epochs": "training.epochs",
+    "batch_size": "training.batch_size",
+    "strategy": "training.strategy",
+}
+
+
+def plan_lines(plan: "Plan") -> list[str]:
+    """Describe a plan for people."""
+    data = plan.data
+    counts = {side: sum(classes.values()) for side, classes in data.counts().items()}
+    lines = [
+        f"dataset   {data.dataset.name}: {len(data.examples):,} pictures in "
+        f"{len(data.dataset.class_names)} classes "
+        f"({counts['train']:,} train, {counts['val']:,} validation, {counts['test']:,} test)"
+    ]
+    if data.dataset.ignored:
+        lines.append(f"          {data.dataset.ignored} files that are no pictures passed over")
+    if data.unreadable:
+        lines.append(f"          {len(data.unreadable)} unreadable pictures left out:")
+        lines += [f"            {key}: {fault}" for key, fault in data.unreadable[:10]]
+        if len(data.unreadable) > 10:
+            lines.append(f"            ... and {len(data.unreadable) - 10} more")
+    if others := data.formats.get("other", 0):
+        lines.append(f"          {others} pictures in formats that servers do not decode: turned "
+                     "into PNG")  # fmt: skip
+    if plan.backbone_reason:
+        lines.append(click.style(f"backbone  >>> {plan.backbone_reason} <<<", bold=True))
+    weights = f", {plan.weights.source}" if plan.weights else ""
+    lines += [
+        f"backbone  {plan.backbone.name} at {plan.image_size[0]} x {plan.image_size[1]}{weights}",
+        f"training  {', then '.join(phase.name for phase in plan.phases)}; "
+        f"augmentation {plan.recipe}; seed {plan.config.seed}",
+        f"output    {plan.model_folder}",
+    ]
+    return lines
+
+
+def result_lines(plan: "Plan", result: "FinetuneResult", seconds: float) -> list[str]:
+    """Describe a result for people."""
+    lines = [f"run       {result.run}"]
+    if exported := result.exported:
+        lines.append(f"model     {exported.path}")
+        if exported.metrics:
+            name = {"test": "test", "val": "validation"}[exported.measured_on]
+            lines.append(
+                f"accuracy  {exported.metrics['top_1_accuracy']:.3f} on {exported.metrics['n_pictures']:,} "
+                f"{name} pictures, measured on the exported model"
+            )
+    stages = ", ".join(f"{stage} {value:.0f} s" for stage, value in result.seconds.items())
+    lines.append(f"time      {seconds:.0f} s ({stages})")
+    if exported and sys.stdout.isatty():
+        lines.append(f"next      tl serve {plan.model_folder}    tl experiments")
+    return lines

@@ -1,0 +1,56 @@
+"""Pictures for people: training curves and the confusion matrix, as PNG."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from tl.training.progress import EpochRecord
+
+
+def draw_curves(records: Sequence[EpochRecord], path: Path) -> None:
+    """Draw loss and accuracy of every phase over all epochs."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(10, 4), layout="constrained")
+    for axes, name in zip(figure.subplots(1, 2), ("loss", "accuracy"), strict=True):
+        for key, style, label in ((name, "-", "training"), (f"val_{name}", "--", "validation")):
+            points = [
+                (index, record.metrics[key])
+                for index, record in enumerate(records, start=1)
+                if key in record.metrics
+            ]
+            if points:
+                axes.plot(*zip(*points, strict=True), style, label=label)
+        for index in range(1, len(records)):
+            if records[index].phase != records[index - 1].phase:
+                axes.axvline(index + 0.5, color="grey", linewidth=0.8)
+                axes.text(index + 0.6, axes.get_ylim()[1], records[index].phase, va="top", size=8)
+        axes.set_xlabel("epoch")
+        axes.set_title(name)
+        axes.legend()
+    figure.savefig(path, dpi=110)
+
+
+def draw_confusion(confusion: Sequence[Sequence[int]], names: Sequence[str], path: Path) -> None:
+    """Draw a confusion matrix: rows true, columns predicted, counts in the cells."""
+    import numpy as np
+    from matplotlib.figure import Figure
+
+    counts = np.asarray(confusion)
+    shares = counts / np.maximum(1, counts.sum(axis=1, keepdims=True))
+    side = min(16.0, 3.0 + 0.45 * len(names))
+    figure = Figure(figsize=(side, side), layout="constrained")
+    axes = figure.subplots()
+    axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    axes.set_xlabel("predicted")
+    axes.set_ylabel("true")
+    if len(names) <= 60:
+        axes.set_xticks(range(len(names)), names, rotation=60, ha="right")
+        axes.set_yticks(range(len(names)), names)
+    if len(names) <= 25:
+        for row, column in np.ndindex(*counts.shape):
+            if counts[row, column]:
+                colour = "white" if shares[row, column] > 0.5 else "black"
+                axes.text(
+                    column, row, str(counts[row, column]), ha="center", va="center", color=colour
+                )
+    figure.savefig(path, dpi=110)
