@@ -8,7 +8,6 @@ import hashlib
 import http.client
 import os
 import queue
-import tempfile
 import threading
 import urllib.error
 import urllib.request
@@ -18,11 +17,12 @@ from typing import Any
 from tl.errors import WeightsError
 from tl.zoo.published import PublishedFile
 
-ANSWER_TIMEOUT_S = 6.0
+ANSWER_TIMEOUT_S = 5.0
 """How long name lookup, connection and the first answer may take together."""
-READ_TIMEOUT_S = 6.0
+READ_TIMEOUT_S = 4.0
 """How long the connection may be silent once data flows."""
 _CHUNK_BYTES = 1 << 20
+_HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
 
 
 def file_digest(path: Path, algorithm: str) -> str:
@@ -60,27 +60,39 @@ def download(
         WeightsError: no answer, a refusal, a cut connection, or a file of another digest; such a
             file is kept beside its place with the suffix ``.refused``.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     target = folder / file.name
-    handle, name = tempfile.mkstemp(dir=folder, prefix=f".{file.name}.", suffix=".part")
-    aside = Path(name)
+    # Hidden and not called .h5: Keras never takes a part of a file for the file.
+    aside = folder / f".{file.name}.{os.getpid()}.part"
     try:
-        with os.fdopen(handle, "wb") as out:
-            _copy(file.url, out, answer_timeout_s, read_timeout_s)
-        seen = digest_as_published(aside, file)
-        if seen != file.digest:
-            refused = target.with_name(f"{file.name}.refused")
-            aside.replace(refused)
-            raise WeightsError(
-                f"{file.url} gave a file with digest {seen}, but Keras publishes {file.digest}. "
-                f"It is kept as {refused}; something between here and the server changed it."
-            )
-        aside.replace(target)
+        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            with aside.open("wb") as out:
+                _copy(file.url, out, answer_timeout_s, read_timeout_s)
+            _refuse_altered(file, aside, folder / f"{file.name}.refused")
+            aside.replace(target)
+        finally:
+            aside.unlink(missing_ok=True)
     except (OSError, http.client.HTTPException) as error:
         raise WeightsError(f"cannot download {file.url}: {_reason(error)}") from error
-    finally:
-        aside.unlink(missing_ok=True)
     return target
+
+
+def _refuse_altered(file: PublishedFile, aside: Path, refused: Path) -> None:
+    seen = digest_as_published(aside, file)
+    if file.digest is None:
+        # Files without a digest: at least not the log-in page of a hotel's network.
+        with aside.open("rb") as content:
+            is_weights = content.read(len(_HDF5_MAGIC)) == _HDF5_MAGIC
+        problem = "which is not HDF5"
+    else:
+        is_weights = seen == file.digest
+        problem = f"with digest {seen}, but Keras publishes {file.digest}"
+    if not is_weights:
+        aside.replace(refused)
+        raise WeightsError(
+            f"{file.url} gave a file {problem}. It is kept as {refused}; something between here "
+            "and the server changed it."
+        )
 
 
 def _copy(url: str, out: Any, answer_timeout_s: float, read_timeout_s: float) -> None:
@@ -105,6 +117,9 @@ def _open_within(url: str, answer_timeout_s: float, read_timeout_s: float) -> An
     def open_url() -> None:
         try:
             answers.put(urllib.request.urlopen(url, timeout=read_timeout_s))
+        except urllib.error.HTTPError as error:
+            error.close()  # it holds the connection
+            answers.put(error)
         except (OSError, http.client.HTTPException) as error:
             answers.put(error)
 

@@ -62,7 +62,7 @@ def save_backbone_npz(model: keras.Model, path: Path) -> None:
     Raises:
         WeightsError: a weight does not fit into float16.
     """
-    arrays: dict[str, NDArray[np.float16]] = {}
+    arrays: dict[str, Any] = {}
     for slot in _slots(model):
         for variable in slot.variables:
             with np.errstate(over="ignore"):

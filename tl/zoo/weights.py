@@ -78,7 +78,7 @@ def choose_backbone(
         backbone = find_backbone(name)
         weights = resolve_weights(backbone, choice, image_size=image_size, environ=environ)
         return BackboneChoice(backbone=backbone, weights=weights, reason=None)
-    if choice not in _WORDS:
+    if choice not in _WORDS and Path(choice).expanduser().is_file():
         raise ConfigError(
             f"--weights {choice} is a file, and --backbone auto cannot tell whose weights it "
             "holds. Name the backbone, for example --backbone mobilenet_v2."
@@ -96,12 +96,8 @@ def choose_backbone(
         try:
             weights = resolve_weights(shipped, "tl")
         except WeightsError as no_shipped:
-            raise WeightsError(f"{no_imagenet} Nor is there a fallback: {no_shipped}") from None
-        reason = (
-            f"using tl_small, the shipped backbone, because the ImageNet weights of "
-            f"{preferred.name} are not here and could not be fetched; expect lower accuracy. "
-            f"{no_imagenet}"
-        )
+            raise WeightsError(f"{no_imagenet} Nor can tl_small stand in: {no_shipped}") from None
+        reason = f"using {shipped.name}, the shipped backbone, because {no_imagenet}"
         return BackboneChoice(backbone=shipped, weights=weights, reason=reason)
     reason = f"using {preferred.name} with {weights.source}"
     return BackboneChoice(backbone=preferred, weights=weights, reason=reason)
@@ -121,7 +117,7 @@ def resolve_weights(
         choice: "imagenet", "tl" (shipped with this package, for tl_small), "none" (random), the
             path of a file, or "auto": "tl" for tl_small and "imagenet" for every other.
         image_size: (height, width) in pixels; MobileNets have a file for each of several sizes.
-        environ: environment variables: TL_WEIGHTS_DIR, KERAS_HOME, HOME.
+        environ: environment variables; TL_WEIGHTS_DIR and KERAS_HOME are read.
 
     Raises:
         ConfigError: the choice is neither a word nor a file, or TL_WEIGHTS_DIR is no folder.
@@ -138,10 +134,9 @@ def resolve_weights(
         return _imagenet(backbone, image_size, environ)
     path = Path(choice).expanduser()
     if not path.is_file():
-        hint = nearest(choice, _WORDS)
         raise ConfigError(
-            f"--weights {choice}: no such file, and none of the words auto, imagenet, tl, none; "
-            f"{hint}"
+            f"--weights {choice} is neither a file nor a word that tl knows; "
+            f"{nearest(choice, _WORDS)}"
         )
     return _found("file", path, f"the weights in {path}")
 
@@ -186,7 +181,7 @@ def _imagenet(
         # Convolutions fit every size; weights trained on another size serve a little worse.
         found = _first_local(backbone.all_published_files(), environ)
         if not found:
-            raise _not_to_be_had(exact, environ, no_download) from no_download
+            raise _not_to_be_had(backbone, exact, environ, no_download) from no_download
         file, path = found
         _refuse_altered(file, path)
         source = f"ImageNet weights from {path}, trained on another size: no {exact[0].name} here"
@@ -195,14 +190,18 @@ def _imagenet(
 
 
 def _not_to_be_had(
-    files: tuple[PublishedFile, ...], environ: Mapping[str, str], cause: WeightsError
+    backbone: Backbone,
+    files: tuple[PublishedFile, ...],
+    environ: Mapping[str, str],
+    cause: WeightsError,
 ) -> WeightsError:
     folder = environ.get(WEIGHTS_DIR_VARIABLE)
     searched = f"{folder} and {keras_cache(environ)}" if folder else f"{keras_cache(environ)}"
     return WeightsError(
-        f"no ImageNet weights: {files[0].name} is not in {searched}, and the download failed "
-        f"({cause}). Put {files[0].name} or {files[1].name} into {keras_cache(environ)}, name the "
-        f"folder that has it with {WEIGHTS_DIR_VARIABLE}, or pass a file with --weights FILE."
+        f"{backbone.name} has no ImageNet weights here: {files[0].name} is not in {searched}, and "
+        f"there is no download ({cause}). Put it, or {files[1].name}, into "
+        f"{keras_cache(environ)}, name the folder that has it with {WEIGHTS_DIR_VARIABLE}, or pass "
+        "the file with --weights FILE."
     )
 
 

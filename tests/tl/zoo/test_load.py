@@ -1,0 +1,159 @@
+from collections.abc import Callable
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+from tl.errors import WeightsError
+from tl.zoo.backbones import find_backbone
+from tl.zoo.build import build_backbone
+from tl.zoo.load import load_backbone_weights, save_backbone_npz
+
+SMALLEST = find_backbone("mobilenet_0.25")
+
+
+def build(name: str = SMALLEST.name, side: int = 32) -> keras.Model:
+    return build_backbone(find_backbone(name), (side, side))
+
+
+def assert_same_weights(one: keras.Model, other: keras.Model, tolerance: float = 0) -> None:
+    pairs = zip(one.get_weights(), other.get_weights(), strict=True)
+    assert all(np.allclose(a, b, rtol=tolerance, atol=tolerance) for a, b in pairs)
+
+
+def keras_application(include_top: bool = False) -> keras.Model:
+    return keras.applications.MobileNet(
+        alpha=0.25, weights=None, include_top=include_top, input_shape=(32, 32, 3), classes=7
+    )
+
+
+@pytest.mark.parametrize("include_top", [False, True])
+@pytest.mark.parametrize(
+    "save",
+    [
+        pytest.param(lambda model, folder: model.save(folder / "m.h5"), id="legacy"),
+        pytest.param(lambda model, folder: model.save(folder / "m.keras"), id="keras"),
+        pytest.param(lambda model, folder: model.save_weights(folder / "m.weights.h5"), id="h5"),
+    ],
+)
+def test_every_layout_of_keras_loads_with_and_without_top(
+    save: Callable[[keras.Model, Path], None], include_top: bool, tmp_path: Path
+) -> None:
+    theirs = keras_application(include_top)
+    save(theirs, tmp_path)
+    ours = build()
+
+    load_backbone_weights(ours, next(tmp_path.iterdir()))
+
+    expected = theirs.get_weights()[: len(ours.get_weights())]
+    assert all(np.array_equal(a, b) for a, b in zip(expected, ours.get_weights(), strict=True))
+
+
+def test_npz_comes_back_within_float16(tmp_path: Path) -> None:
+    saved, loaded = build(), build()
+    path = tmp_path / "folder" / "backbone.npz"
+
+    save_backbone_npz(saved, path)
+    load_backbone_weights(loaded, path)
+
+    assert_same_weights(saved, loaded, tolerance=1e-3)
+    assert [file.name for file in path.parent.iterdir()] == ["backbone.npz"]
+    with np.load(path) as arrays:
+        assert arrays["conv1_bn/moving_variance"].dtype == np.float16
+
+
+def test_weights_beyond_float16_are_not_written(tmp_path: Path) -> None:
+    model = build()
+    model.get_layer("conv1_bn").moving_variance.assign(np.full(8, 1e6, np.float32))
+
+    with pytest.raises(WeightsError, match="'conv1_bn', variable 'moving_variance'"):
+        save_backbone_npz(model, tmp_path / "x.npz")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_layers_numbered_by_keras_are_matched_by_their_order(tmp_path: Path) -> None:
+    # Built one after the other in one process, the two count their layers differently.
+    saved, loaded = build("xception", 71), build("xception", 71)
+    assert {layer.name for layer in saved.layers} != {layer.name for layer in loaded.layers}
+
+    save_backbone_npz(saved, tmp_path / "x.npz")
+    load_backbone_weights(loaded, tmp_path / "x.npz")
+
+    assert_same_weights(saved, loaded, tolerance=1e-3)
+
+
+@pytest.fixture
+def renamed(tmp_path: Path) -> tuple[keras.Model, Path]:
+    """A model and its weights in a file that calls every layer otherwise."""
+    model = build()
+    arrays = {
+        f"{layer.name.replace('conv', 'MobilenetV1/Conv')}/{variable.name}": variable.numpy()
+        for layer in model.layers
+        for variable in layer.weights
+    }
+    path = tmp_path / "renamed.npz"
+    np.savez(path, **arrays)
+    return model, path
+
+
+def test_renamed_layers_are_matched_by_position(renamed: tuple[keras.Model, Path]) -> None:
+    saved, path = renamed
+    loaded = build()
+
+    load_backbone_weights(loaded, path)
+
+    assert_same_weights(saved, loaded)
+
+
+def test_counted_layers_of_early_keras3_are_matched_by_class(tmp_path: Path) -> None:
+    saved, loaded = build(), build()
+    counts: dict[str, int] = {}
+    arrays = {}
+    for layer in saved.layers:
+        kind = {"Conv2D": "conv2d", "DepthwiseConv2D": "depthwise_conv2d"}.get(
+            type(layer).__name__, "batch_normalization"
+        )
+        for variable in layer.weights:
+            name = f"{kind}_{counts[kind]}" if counts.get(kind) else kind
+            arrays[f"{name}/{variable.name}"] = variable.numpy()
+        counts[kind] = counts.get(kind, 0) + bool(layer.weights)
+    np.savez(tmp_path / "x.npz", **dict(sorted(arrays.items(), key=lambda item: item[0][:5])))
+
+    load_backbone_weights(loaded, tmp_path / "x.npz")
+
+    assert_same_weights(saved, loaded)
+
+
+def test_other_width_is_refused_with_both_shapes_and_nothing_is_assigned(tmp_path: Path) -> None:
+    save_backbone_npz(build(), tmp_path / "quarter.npz")
+    half = build("mobilenet_0.5")
+    before = half.get_weights()
+
+    with pytest.raises(WeightsError) as caught:
+        load_backbone_weights(half, tmp_path / "quarter.npz")
+
+    for words in ("layer 'conv1'", "(3, 3, 3, 16)", "(3, 3, 3, 8)", "quarter.npz"):
+        assert words in str(caught.value)
+    assert all(np.array_equal(a, b) for a, b in zip(before, half.get_weights(), strict=True))
+
+
+def test_other_network_is_refused_with_what_is_missing(tmp_path: Path) -> None:
+    save_backbone_npz(build("mobilenet_v2_0.35"), tmp_path / "v2.npz")
+
+    with pytest.raises(WeightsError, match=r"the first 'conv1'.*beginning with 'Conv1'"):
+        load_backbone_weights(build(), tmp_path / "v2.npz")
+
+
+def test_weights_of_a_diverged_run_are_refused(tmp_path: Path) -> None:
+    model = build()
+    arrays = {
+        f"{layer.name}/{variable.name}": variable.numpy()
+        for layer in model.layers
+        for variable in layer.weights
+    }
+    arrays["conv1_bn/gamma"] = np.full(8, np.nan, np.float32)
+    np.savez(tmp_path / "nan.npz", **arrays)
+
+    with pytest.raises(WeightsError, match="'conv1_bn'.*did not diverge"):
+        load_backbone_weights(model, tmp_path / "nan.npz")
