@@ -1,0 +1,39 @@
+"""docs/zoo.md says only what is true."""
+
+import contextlib
+import io
+import re
+from pathlib import Path
+
+from tl.zoo.backbones import BACKBONES
+
+PAGE = (Path(__file__).parents[3] / "docs" / "zoo.md").read_text()
+
+
+def test_every_name_on_the_page_is_a_backbone() -> None:
+    table = PAGE[PAGE.index("| Family") : PAGE.index("The numbers after")]
+    names = re.findall(r"`([a-z][a-z0-9_.]*)`", table)
+
+    assert len(names) > 20
+    assert set(names) <= set(BACKBONES)
+
+
+def test_sizes_on_the_page_are_those_of_the_table() -> None:
+    row = re.compile(r"^\| [^|]+ \| `([a-z0-9_.]+)`[^|]*\| (\d+)[^|]*\| (\d+) \|$", re.MULTILINE)
+    rows = row.findall(PAGE)
+
+    assert len(rows) == 14
+    for name, pixels, smallest in rows:
+        backbone = BACKBONES[name]
+        assert (backbone.image_size[0], backbone.minimum_size) == (int(pixels), int(smallest))
+
+
+def test_the_example_prints_what_it_says() -> None:
+    program = PAGE[PAGE.index("```python\n") + 10 : PAGE.rindex("```")]
+    promised = re.findall(r"^print\(.*#\s(.*)$", program, re.MULTILINE)
+    printed = io.StringIO()
+
+    with contextlib.redirect_stdout(printed):
+        exec(program, {})
+
+    assert printed.getvalue().splitlines() == promised
