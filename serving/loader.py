@@ -82,9 +82,14 @@ class Loader:
                 f"No versions of servable {model.name} found under base path {model.base_path}. "
                 "Did you forget to name your leaf directory as a number (eg. '/1/')?",
             )
-        for version in self._plan(model.name, on_disk).load:
-            if self._stop.is_set():
-                return
+        tried: set[int] = set()
+        # Planned anew after each load: where the newest fails, another one may have to stand in.
+        while not self._stop.is_set():
+            untried = set(self._plan(model.name, on_disk).load) - tried
+            if not untried:
+                break
+            version = max(untried)
+            tried.add(version)
             if self._is_due(model.name, version, on_disk[version], previous.get(version)):
                 self._load(model.name, version, on_disk[version])
         for version in self._plan(model.name, on_disk).retire:

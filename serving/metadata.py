@@ -58,8 +58,12 @@ def status_json(registry: Registry, ref: ModelRef) -> dict[str, Any]:
 
 
 def metadata_json(registry: Registry, ref: ModelRef) -> dict[str, Any]:
-    """Give the metadata as REST shows it: without the type URL that `Any` has in JSON."""
-    response = metadata_message(registry, ref, (SIGNATURE_DEF,))
+    """Give the metadata as REST shows it."""
+    return metadata_message_to_json(metadata_message(registry, ref, (SIGNATURE_DEF,)))
+
+
+def metadata_message_to_json(response: Any) -> dict[str, Any]:
+    """Give a `GetModelMetadataResponse` without the type URL that `Any` has in JSON."""
     signatures = get_model_metadata_pb2.SignatureDefMap()
     response.metadata[SIGNATURE_DEF].Unpack(signatures)
     return {

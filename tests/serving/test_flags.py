@@ -1,0 +1,137 @@
+from pathlib import Path
+
+import pytest
+
+from serving.config import ServerConfig
+from serving.errors import UsageError
+from serving.flags import parse_command_line
+
+
+def parse(*words: str) -> ServerConfig:
+    config = parse_command_line(words).config
+    assert config is not None
+    return config
+
+
+def test_a_path_is_served_on_this_machine_with_rest() -> None:
+    config = parse("models")
+
+    assert (config.folder, config.models) == (Path("models"), ())
+    assert (config.host, config.grpc_port, config.rest_port) == ("127.0.0.1", 8500, 8501)
+
+
+def test_tensorflow_model_server_spelling_has_its_defaults() -> None:
+    config = parse("--model_base_path=/models/flowers")
+
+    assert [(model.name, model.base_path) for model in config.models] == [
+        ("default", Path("/models/flowers"))
+    ]
+    assert (config.host, config.grpc_port, config.rest_port) == ("0.0.0.0", 8500, None)
+    assert (config.poll_s, config.max_load_retries, config.load_retry_s) == (1, 5, 60)
+    assert config.rest_timeout_ms == 30_000
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("models", "--rest_api_port=9"),
+        ("--rest_api_port", "9", "models"),
+        ("--rest-api-port=9", "models"),
+        ("models", "--rest-api-port", "9"),
+    ],
+)
+def test_flags_take_underscores_dashes_and_both_ways_to_give_a_value(
+    words: tuple[str, ...],
+) -> None:
+    assert parse(*words).rest_port == 9
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (("--enable_model_warmup", "models"), True),
+        (("--enable_model_warmup=false", "models"), False),
+        (("--enable_model_warmup", "false", "models"), False),
+        (("--enable_model_warmup=0", "models"), False),
+    ],
+)
+def test_a_flag_that_is_on_or_off_does_not_swallow_the_path(
+    words: tuple[str, ...], expected: bool
+) -> None:
+    config = parse(*words)
+
+    assert (config.load.warm_up, config.folder) == (expected, Path("models"))
+
+
+def test_flags_reach_what_they_are_for() -> None:
+    config = parse(
+        "models",
+        "--tensorflow_session_parallelism=3",
+        "--tensorflow_inter_op_parallelism=1",
+        "--saved_model_tags=serve,gpu",
+        "--grpc_channel_arguments=grpc.max_connection_age_ms=2000,grpc.primary_user_agent=x",
+        "--load_retry_interval_micros=1500000",
+        "--num_request_iterations_for_warmup=2",
+    )
+
+    assert (config.load.intra_op_parallelism, config.load.inter_op_parallelism) == (3, 1)
+    assert config.load.tags == ("serve", "gpu")
+    assert config.grpc_arguments == (
+        ("grpc.max_connection_age_ms", 2000),
+        ("grpc.primary_user_agent", "x"),
+    )
+    assert (config.load_retry_s, config.load.warmup_iterations) == (1.5, 2)
+
+
+def test_flags_without_effect_are_accepted_and_named() -> None:
+    command = parse_command_line(["models", "--enable_batching", "--num-load-threads=2"])
+
+    assert command.without_effect == ("enable_batching", "num_load_threads")
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ((), "nothing to serve"),
+        (("models", "--model_base_pth=x"), "did you mean --model_base_path?"),
+        (("models", "--frobnicate"), "unknown flag --frobnicate"),
+        (("models", "more"), "one PATH is served, got 2: models more"),
+        (("models", "--model_base_path=x"), r"PATH \(models\) and --model_base_path"),
+        (("models", "--port"), "--port needs a value"),
+        (("models", "--port=http"), "invalid int value: 'http'"),
+        (("models", "--port=70000"), "--port is 70000: give a port from 0 to 65535"),
+        (("models", "--port=9", "--rest_api_port=9"), "are both 9"),
+        (("models", "--enable_model_warmup=maybe"), "'maybe' is neither true nor false"),
+        (("models", "--batching_parameters_file=x"), "needs --enable_batching"),
+        (("models", "--model_config_file=x"), "--model_config_file is not supported"),
+        (("models", "--ssl_config_file=x"), "--ssl_config_file is not supported"),
+        (("--model_base_path=x", "--model_name=a/b"), "model name 'a/b' cannot be used in a URL"),
+        (("models", "--per_process_gpu_memory_fraction=2"), "give a number from 0 to 1"),
+        (("models", "--grpc_channel_arguments=x"), "write it as key=value"),
+        (("models", "--grpc_max_threads=-1"), "--grpc_max_threads is -1: give at least 1"),
+        (
+            (
+                "models",
+                "--tensorflow_session_parallelism=1",
+                "--tensorflow_intra_op_parallelism=1",
+                "--tensorflow_inter_op_parallelism=1",
+            ),
+            "--tensorflow_session_parallelism sets both",
+        ),
+    ],
+)
+def test_a_wrong_command_line_is_refused_with_what_to_do(
+    words: tuple[str, ...], message: str
+) -> None:
+    with pytest.raises(UsageError, match=message):
+        parse_command_line(words)
+
+
+def test_help_names_every_flag(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        parse_command_line(["--help"])
+
+    assert caught.value.code == 0
+    text = capsys.readouterr().out
+    for flag in ("--rest_api_port", "--enable_batching", "--ssl_config_file", "--host"):
+        assert flag in text

@@ -1,0 +1,210 @@
+"""The REST interface of the real server."""
+
+import base64
+import gzip
+import math
+from typing import Any
+
+import pytest
+
+pytestmark = pytest.mark.usefixtures("server")
+
+PREDICT = "/v1/models/numbers:predict"
+
+
+def b64(value: bytes) -> dict[str, str]:
+    return {"b64": base64.b64encode(value).decode()}
+
+
+def test_rows(server: Any) -> None:
+    assert server.call(PREDICT, {"instances": [1, 2, 5]}) == (200, {"predictions": [2.5, 3.0, 4.5]})
+
+
+def test_columns(server: Any) -> None:
+    assert server.call(PREDICT, {"inputs": {"x": [1, 2]}}) == (200, {"outputs": [2.5, 3.0]})
+
+
+def test_pictures_are_sent_as_base64(server: Any) -> None:
+    status, answer = server.call("/v1/models/flowers:predict", {"instances": [b64(b"\xff\xd8")]})
+
+    assert status == 200
+    assert answer["predictions"][0]["labels"] == ["lynx", "puma"]
+    assert sum(answer["predictions"][0]["scores"]) == pytest.approx(1)
+
+
+def test_several_inputs_and_outputs_of_a_named_signature(server: Any) -> None:
+    body = {"signature_name": "two", "inputs": {"a": [0.5, 0.2], "b": [1, 2]}}
+
+    assert server.call(PREDICT, body) == (
+        200,
+        {"outputs": {
+            "a": [0.5, 0.2],
+            "raw_bytes": [b64(b"1"), b64(b"2")],
+            "total": pytest.approx(0.7),
+            "wide": [2, 3],
+        }},
+    )  # fmt: skip
+
+
+def test_output_without_a_batch_axis_has_no_rows(server: Any) -> None:
+    body = {"signature_name": "two", "instances": [{"a": 1, "b": 1}]}
+
+    assert server.call(PREDICT, body) == (
+        400,
+        {"error": "Tensor name: total has no shape information "},
+    )
+
+
+def test_what_json_has_no_number_for_goes_both_ways(server: Any) -> None:
+    body = b'{"signature_name": "logarithm", "instances": [0, 1, -1, Infinity, NaN]}'
+
+    status, answer = server.call(PREDICT, body)
+
+    assert status == 200
+    assert answer["predictions"][:2] == [-math.inf, 0]
+    assert [math.isnan(value) for value in answer["predictions"]] == [
+        False,
+        False,
+        True,
+        False,
+        True,
+    ]
+
+
+def test_version_in_the_path(server: Any) -> None:
+    path = "/v1/models/numbers/versions/{}:predict"
+
+    assert server.call(path.format(1), {"instances": [2]})[0] == 200
+    assert server.call(path.format(9), {"instances": [2]}) == (
+        404,
+        {"error": "Servable not found for request: Specific(numbers, 9)"},
+    )
+
+
+def test_gzip_body_is_unpacked(server: Any) -> None:
+    packed = gzip.compress(b'{"instances": [2]}')
+
+    assert server.call(PREDICT, packed, **{"Content-Encoding": "gzip"}) == (
+        200,
+        {"predictions": [3.0]},
+    )
+    assert server.call(PREDICT, b"no gzip", **{"Content-Encoding": "gzip"})[0] == 400
+
+
+def test_body_larger_than_any_default_limit(server: Any) -> None:
+    text = "x" * 20_000_000
+
+    status, answer = server.call(PREDICT, {"signature_name": "echo", "instances": [text]})
+
+    assert (status, len(answer["predictions"][0])) == (200, len(text))
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "status", "message"),
+    [
+        ("/v1/models/none:predict", {"instances": [1]}, 404,
+         "Servable not found for request: Latest(none)"),
+        ("/v1/models/none:predict", b"{", 400,
+         "JSON Parse error: Missing a name for object member. at offset: 1"),
+        ("/v1/models/numbers/labels/stable:predict", {"instances": [1]}, 400,
+         "Unrecognized servable version label: stable"),
+        (PREDICT, b"", 400, "JSON Parse error: The document is empty"),
+        (PREDICT, [1], 400, "JSON Value: [1] Is not object"),
+        (PREDICT, {"instances": ["a"]}, 400,
+         "Failed to process element: 0 of 'instances' list. Error: INVALID_ARGUMENT: "
+         'JSON Value: "a" Type: String is not of expected type: float'),
+        (PREDICT, {"signature_name": "s", "instances": [1]}, 400,
+         'Serving signature name: "s" not found in signature def'),
+        (PREDICT, {"signature_name": "half", "inputs": [1]}, 501,
+         "Conversion of JSON Value: 1 to type: half"),
+        ("/v1/models/numbers:classify", {}, 501,
+         "'classify' is not served over REST: use 'predict'"),
+        ("/v1/models/numbers:PREDICT", {}, 400,
+         "Malformed request: POST /v1/models/numbers:PREDICT"),
+        ("/v1/models/numbers/versions/1.0:predict", {}, 400,
+         "Malformed request: POST /v1/models/numbers/versions/1.0:predict"),
+        ("/v1/models/numbers/versions/9223372036854775808:predict", {}, 400,
+         "Failed to convert version: 9223372036854775808 to numeric."),
+        ("/v1/models/none", None, 404, "Could not find any versions of model none"),
+        ("/v1/models/numbers/versions/9", None, 404, "Could not find version 9 of model numbers"),
+        ("/v1/models/none/metadata", None, 404, "Servable not found for request: Latest(none)"),
+        ("/v1/elsewhere", None, 400, "Malformed request: GET /v1/elsewhere"),
+    ],
+)  # fmt: skip
+def test_errors_have_the_status_and_words_of_tensorflow_serving(
+    server: Any, path: str, body: Any, status: int, message: str
+) -> None:
+    assert server.call(path, body) == (status, {"error": message})
+
+
+def test_shape_that_the_graph_refuses_is_named_with_its_node(server: Any) -> None:
+    body = {"signature_name": "two", "inputs": {"a": [1], "b": [[1], [2]]}}
+    status, _ = server.call(PREDICT, body)
+    assert status == 200  # no op of this graph minds
+
+    status, answer = server.call(PREDICT, {"signature_name": "ones", "inputs": [-1]})
+
+    assert status == 400
+    assert "node" in answer["error"]
+
+
+def test_status_has_versions_as_strings(server: Any) -> None:
+    expected = {
+        "model_version_status": [
+            {
+                "version": "1",
+                "state": "AVAILABLE",
+                "status": {"error_code": "OK", "error_message": ""},
+            }
+        ]
+    }
+
+    assert server.call("/v1/models/numbers") == (200, expected)
+    assert server.call("/v1/models/numbers/versions/1") == (200, expected)
+    assert server.call("/v1/models/numbers/labels/any") == (200, expected)
+
+
+def test_metadata_prints_all_defaults(server: Any) -> None:
+    status, answer = server.call("/v1/models/numbers/metadata")
+
+    assert status == 200
+    assert answer["model_spec"] == {"name": "numbers", "signature_name": "", "version": "1"}
+    signature = answer["metadata"]["signature_def"]["signature_def"]["serving_default"]
+    assert signature["method_name"] == "tensorflow/serving/predict"
+    assert signature["defaults"] == {}
+    assert signature["inputs"]["x"] == {
+        "name": "serving_default_x:0",
+        "dtype": "DT_FLOAT",
+        "tensor_shape": {"dim": [{"size": "-1", "name": ""}], "unknown_rank": False},
+    }
+
+
+def test_models_are_listed(server: Any) -> None:
+    status, answer = server.call("/v1/models")
+
+    assert status == 200
+    assert {"flowers", "numbers"} <= {model["name"] for model in answer["models"]}
+
+
+def test_health_and_readiness(server: Any) -> None:
+    assert server.call("/healthz") == (200, "ok\n")
+    assert server.call("/readyz") == (200, "ready\n")
+
+
+def test_outside_of_v1_there_is_nothing(server: Any) -> None:
+    assert server.call("/elsewhere")[0] == 404
+
+
+def test_metrics_have_the_names_of_tensorflow_serving(server: Any) -> None:
+    server.call(PREDICT, {"instances": [1]})
+    server.call("/v1/models/made-up:predict", {"instances": [1]})
+
+    status, page = server.call("/monitoring/prometheus/metrics")
+
+    assert status == 200
+    assert ':tensorflow:serving:request_count{model_name="numbers",status="OK"}' in page
+    assert (
+        ":tensorflow:serving:request_latency_count"
+        '{API="predict",entrypoint="REST",model_name="numbers"}'
+    ) in page
+    assert "made-up" not in page
