@@ -62,10 +62,10 @@ def export_run(folder: Path, data: PreparedData) -> Exported:
         ExportError: no weights yet, not writable, or the disk is full.
     """
     record = read_record(folder)
-    if data.dataset.class_names != record.class_names:
+    if data.class_names != record.class_names:
         raise ExportError(
             f"{record.config.dataset} has other classes now than when {folder.name} was trained: "
-            f"{', '.join(data.dataset.class_names)} against {', '.join(record.class_names)}. "
+            f"{', '.join(data.class_names)} against {', '.join(record.class_names)}. "
             "Put the folders back as they were"
         )
     measured: dict[str, Any] = {}

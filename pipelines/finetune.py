@@ -127,7 +127,7 @@ def finetune(
 def _build(plan: Plan) -> Classifier:
     return build_classifier(
         plan.backbone,
-        n_classes=len(plan.data.dataset.class_names),
+        n_classes=len(plan.data.class_names),
         image_size=plan.image_size,
         weights=plan.weights,
         dropout=plan.config.model.dropout,
@@ -205,8 +205,8 @@ def _record(plan: Plan, folder: Path, device: Device) -> RunRecord:
         backbone=plan.backbone.name,
         weights={"source": plan.weights.source, "sha256": plan.weights.sha256},
         image_size=plan.image_size,
-        class_names=plan.data.dataset.class_names,
-        fingerprint=plan.data.fingerprint,
+        class_names=plan.data.class_names,
+        fingerprint=plan.data.pictures.fingerprint,
         class_counts=plan.data.counts(),
         device=f"{device.description}, {device.precision}, {device.backend}",
         versions=_versions(),
@@ -237,8 +237,8 @@ def _describe(tracker: Tracker, plan: Plan, record: RunRecord, folder: Path) -> 
             "tl.weights": str(record.weights["source"]),
             "tl.strategy": plan.config.training.strategy,
             "tl.device": record.device,
-            "tl.dataset": plan.data.dataset.name,
-            "tl.dataset_fingerprint": plan.data.fingerprint,
+            "tl.dataset": plan.data.pictures.dataset.name,
+            "tl.dataset_fingerprint": plan.data.pictures.fingerprint,
             "tl.run_folder": str(folder.resolve()),
             "mlflow.source.git.commit": record.versions.get("git", "not in a git checkout"),
             "mlflow.source.name": "tl finetune",
@@ -250,7 +250,7 @@ def _describe(tracker: Tracker, plan: Plan, record: RunRecord, folder: Path) -> 
         "model.backbone": plan.backbone.name,
         "model.image_size": plan.image_size[0],
         "augment.recipe": plan.recipe,
-        "dataset_fingerprint": plan.data.fingerprint,
+        "dataset_fingerprint": plan.data.pictures.fingerprint,
     }
     for side, counts in record.class_counts.items():
         resolved[f"pictures.{side}"] = sum(counts.values())
@@ -258,7 +258,7 @@ def _describe(tracker: Tracker, plan: Plan, record: RunRecord, folder: Path) -> 
     (folder / "config.json").write_text(json.dumps(resolved, indent=2, sort_keys=True) + "\n")
     (folder / "class_counts.json").write_text(json.dumps(record.class_counts, indent=2) + "\n")
     (folder / "versions.json").write_text(json.dumps(record.versions, indent=2) + "\n")
-    (folder / "unreadable.json").write_text(json.dumps(plan.data.unreadable, indent=2) + "\n")
+    (folder / "unreadable.json").write_text(json.dumps(plan.data.pictures.unreadable, indent=2) + "\n")
     for name in ("config.json", "class_counts.json", "versions.json", "unreadable.json", SPLIT):
         tracker.artifact(folder / name)
 

@@ -72,13 +72,13 @@ def make_plan(
         cache=cache_folder(),
         on_progress=on_progress,
     )
-    name = config.name or model_name_of(data.dataset.name)
+    name = config.name or model_name_of(data.pictures.dataset.name)
     model_folder = Path(config.output) / name
     check_writable(model_folder)
     backbone, weights, reason = _backbone(config, named_size, dry_run)
     recipe = config.augment.recipe
     if recipe == "auto":
-        recipe = "digits" if data.dataset.name == "digits" else "default"
+        recipe = "digits" if data.pictures.dataset.name == "digits" else "default"
     return Plan(
         config=config,
         name=name,

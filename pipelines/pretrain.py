@@ -21,12 +21,10 @@ import numpy as np
 
 from tl.augment.pca_jitter import fit_colour_pca
 from tl.augment.recipes import Augmentation
-from tl.data.batches import evaluation_batches, training_batches
-from tl.data.decode import MAX_PIXELS, decode_picture
-from tl.data.example import Example, fingerprint
-from tl.data.inspect import cache_folder, inspect_examples
-from tl.data.sources import open_dataset
-from tl.data.split import assign_sides
+from tl.config import DataConfig
+from tl.data.batches import decoded_pictures, evaluation_batches, training_batches
+from tl.data.inspect import cache_folder
+from tl.data.prepare import prepare_data, read_pictures
 from tl.errors import ConfigError
 from tl.training.checkpoints import restore_checkpoint, save_checkpoint
 from tl.training.fit import compile_classifier, run_phase
@@ -95,35 +93,19 @@ def pretrain(config: PretrainConfig, listener: Listener, command: str) -> Pretra
     """
     began = time.monotonic()
     row = find_backbone(config.backbone)
-    dataset = open_dataset(config.dataset)
-    looks = inspect_examples(dataset.examples, max_pixels=MAX_PIXELS, cache=cache_folder())
-    readable = [
-        (example, look.identity)
-        for example, look in zip(dataset.examples, looks, strict=True)
-        if look.fault is None
-    ]
-    examples = [example for example, _ in readable]
-    identities = [identity for _, identity in readable]
-    labels = [example.label for example in examples]
-    given = [example.side for example in examples]
+    pictures = read_pictures(config.dataset, DataConfig(), cache=cache_folder())
+    given = [example.side for example in pictures.examples]
     has_test = "test" in given or "val" in given
-    sides = assign_sides(
-        identities,
-        labels,
-        class_names=dataset.class_names,
-        seed=config.seed,
-        val_fraction=0.0 if has_test else 0.1,
-        test_fraction=0.0,
-        given=given,
-    )
-    training = [one for one, side in zip(examples, sides, strict=True) if side == "train"]
-    held_out = [one for one, side in zip(examples, sides, strict=True) if side != "train"]
+    held_out_share = DataConfig(val_fraction=0.0 if has_test else 0.1, test_fraction=0.0)
+    data = prepare_data(config.dataset, held_out_share, seed=config.seed, cache=cache_folder())
+    training = data.side("train")
+    held_out = data.side("val") + data.side("test")
 
     keras.utils.set_random_seed(config.seed)
     size = (config.image_size, config.image_size)
     backbone = build_backbone(row, size)
     # No dropout and no label smoothing: both make worse features to transfer (Kornblith 2019).
-    top = keras.layers.Dense(len(dataset.class_names), dtype="float32", name="logits")
+    top = keras.layers.Dense(len(data.class_names), dtype="float32", name="logits")
     logits = top(backbone.output)
     model = keras.Model(backbone.input, logits)
     steps = len(training) // config.batch_size
@@ -138,7 +120,7 @@ def pretrain(config: PretrainConfig, listener: Listener, command: str) -> Pretra
         ),
     )
     done = restore_checkpoint(model, config.checkpoint)
-    augment = Augmentation(config.recipe, size, _colours(training))
+    augment = Augmentation(config.recipe, size, fit_colour_pca(decoded_pictures(training)))
     run_phase(
         model,
         training_batches(
@@ -152,7 +134,7 @@ def pretrain(config: PretrainConfig, listener: Listener, command: str) -> Pretra
         listener=listener,
         first_epoch=done // steps,
         restore_best=False,  # the cosine ends at its best; a peak before it is noise
-        on_epoch=lambda epoch: _save(model, config.checkpoint, epoch * steps),
+        on_epoch=lambda epoch: save_checkpoint(model, config.checkpoint, epoch * steps),
     )
     loss, accuracy = _measure(model, evaluation_batches(held_out, size, batch_size=256))
     save_backbone_npz(backbone, config.output)
@@ -160,8 +142,8 @@ def pretrain(config: PretrainConfig, listener: Listener, command: str) -> Pretra
     facts = {
         "command": command,
         "config": {key: str(value) for key, value in dataclasses.asdict(config).items()},
-        "dataset": dataset.name,
-        "data_fingerprint": fingerprint(identities, labels, dataset.class_names),
+        "dataset": pictures.dataset.name,
+        "data_fingerprint": pictures.fingerprint,
         "data_licence": config.licence,
         "training_pictures": len(training),
         "held_out_pictures": len(held_out),
@@ -191,11 +173,3 @@ def _measure(model: keras.Model, batches: Any) -> tuple[float, float]:
     log_sum = np.log(np.exp(scores - scores.max(1, keepdims=True)).sum(1)) + scores.max(1)
     losses = log_sum - scores[np.arange(len(truth)), truth]
     return float(losses.mean()), float((scores.argmax(1) == truth).mean())
-
-
-def _save(model: keras.Model, folder: Path, step: int) -> None:
-    save_checkpoint(model, folder, step)
-
-
-def _colours(examples: list[Example]):  # type: ignore[no-untyped-def]
-    return fit_colour_pca(decode_picture(example.read()) for example in examples)

@@ -76,21 +76,21 @@ _KEYS = {
 
 def plan_lines(plan: "Plan") -> list[str]:
     """Describe a plan for people."""
-    data = plan.data
+    data, pictures = plan.data, plan.data.pictures
     counts = {side: sum(classes.values()) for side, classes in data.counts().items()}
     lines = [
-        f"dataset   {data.dataset.name}: {len(data.examples):,} pictures in "
-        f"{len(data.dataset.class_names)} classes "
+        f"dataset   {pictures.dataset.name}: {len(pictures.examples):,} pictures in "
+        f"{len(data.class_names)} classes "
         f"({counts['train']:,} train, {counts['val']:,} validation, {counts['test']:,} test)"
     ]
-    if data.dataset.ignored:
-        lines.append(f"          {data.dataset.ignored} files that are no pictures passed over")
-    if data.unreadable:
-        lines.append(f"          {len(data.unreadable)} unreadable pictures left out:")
-        lines += [f"            {key}: {fault}" for key, fault in data.unreadable[:10]]
-        if len(data.unreadable) > 10:
-            lines.append(f"            ... and {len(data.unreadable) - 10} more")
-    if others := data.formats.get("other", 0):
+    if pictures.dataset.ignored:
+        lines.append(f"          {pictures.dataset.ignored} files that are no pictures passed over")
+    if pictures.unreadable:
+        lines.append(f"          {len(pictures.unreadable)} unreadable pictures left out:")
+        lines += [f"            {key}: {fault}" for key, fault in pictures.unreadable[:10]]
+        if len(pictures.unreadable) > 10:
+            lines.append(f"            ... and {len(pictures.unreadable) - 10} more")
+    if others := pictures.formats.get("other", 0):
         lines.append(f"          {others} pictures in formats that servers do not decode: turned "
                      "into PNG")  # fmt: skip
     if plan.backbone_reason:

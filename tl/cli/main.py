@@ -21,6 +21,7 @@ COMMANDS = {
     "experiments": "Browse the runs in MLflow's web interface.",
     "zoo": "List the backbones, their size, and whether their weights are here.",
     "doctor": "Say what works on this machine and what does not, and why.",
+    "track": "Send runs that the experiment store missed.",
     "pretrain": "Train a backbone from random weights, as the shipped one was.",
 }
 

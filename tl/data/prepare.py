@@ -14,15 +14,13 @@ from tl.errors import DatasetError
 
 
 @dataclass(frozen=True, slots=True)
-class PreparedData:
-    """Readable pictures, each on one side.
+class ReadablePictures:
+    """The pictures of a dataset that can be read.
 
     Attributes:
         dataset: as opened, unreadable pictures included.
-        examples: the readable ones, sorted by key.
+        examples: the readable ones, in its order.
         identities: their content hashes.
-        sides: train, val or test of each.
-        fingerprint: of the readable pictures and their labels.
         unreadable: key and reason of every picture that is left out.
         formats: number of pictures by format.
     """
@@ -30,26 +28,48 @@ class PreparedData:
     dataset: Dataset
     examples: tuple[Example, ...] = field(repr=False)
     identities: tuple[str, ...] = field(repr=False)
-    sides: tuple[Side, ...] = field(repr=False)
-    fingerprint: str
     unreadable: tuple[tuple[str, str], ...] = field(repr=False)
     formats: Mapping[str, int]
 
+    @property
+    def fingerprint(self) -> str:
+        """A hash over the identities and the names of their classes."""
+        labels = [example.label for example in self.examples]
+        return fingerprint(self.identities, labels, self.dataset.class_names)
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedData:
+    """Readable pictures, each on one side.
+
+    Attributes:
+        pictures: the readable ones.
+        sides: train, val or test of each.
+    """
+
+    pictures: ReadablePictures
+    sides: tuple[Side, ...] = field(repr=False)
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """In label order."""
+        return self.pictures.dataset.class_names
+
     def side(self, side: Side) -> list[Example]:
         """Return the pictures of one side."""
-        return [one for one, its in zip(self.examples, self.sides, strict=True) if its == side]
+        pairs = zip(self.pictures.examples, self.sides, strict=True)
+        return [example for example, its_side in pairs if its_side == side]
 
     def split(self) -> dict[str, Side]:
         """Return the side by identity."""
-        return dict(zip(self.identities, self.sides, strict=True))
+        return dict(zip(self.pictures.identities, self.sides, strict=True))
 
     def counts(self) -> dict[str, dict[str, int]]:
         """Return ``{"train": {"daisy": 105, ...}, ...}``."""
-        seen = Counter(
-            (side, example.label) for side, example in zip(self.sides, self.examples, strict=True)
-        )
+        pairs = zip(self.sides, self.pictures.examples, strict=True)
+        seen = Counter((side, example.label) for side, example in pairs)
         return {
-            side: {name: seen[side, label] for label, name in enumerate(self.dataset.class_names)}
+            side: {name: seen[side, label] for label, name in enumerate(self.class_names)}
             for side in SIDES
         }
 
@@ -75,28 +95,46 @@ def prepare_data(
         ConfigError: no such dataset.
         DatasetError: too many unreadable pictures, one class only, or a class too small to split.
     """
-    dataset = open_dataset(spec)
-    examples, identities, unreadable, formats = _readable(dataset, config, cache, on_progress)
-    earlier = read_split(Path(config.split_file)) if config.split_file else None
+    pictures = read_pictures(spec, config, cache=cache, on_progress=on_progress)
+    names = pictures.dataset.class_names
+    if len(names) < 2:
+        raise DatasetError(
+            f"{spec} has one class only ({', '.join(names)}); telling pictures apart needs two or "
+            "more sub-folders with pictures"
+        )
     sides = assign_sides(
-        identities,
-        [example.label for example in examples],
-        class_names=dataset.class_names,
+        pictures.identities,
+        [example.label for example in pictures.examples],
+        class_names=names,
         seed=seed,
         val_fraction=config.val_fraction,
         test_fraction=config.test_fraction,
-        given=[example.side for example in examples],
-        earlier=earlier,
+        given=[example.side for example in pictures.examples],
+        earlier=read_split(Path(config.split_file)) if config.split_file else None,
     )
-    print_of = fingerprint(identities, [one.label for one in examples], dataset.class_names)
-    return PreparedData(
-        dataset, tuple(examples), tuple(identities), tuple(sides), print_of, unreadable, formats
-    )
+    return PreparedData(pictures, tuple(sides))
 
 
-def _readable(
-    dataset: Dataset, config: DataConfig, cache: Path | None, on_progress: Callable[[int], None]
-) -> tuple[list[Example], list[str], tuple[tuple[str, str], ...], dict[str, int]]:
+def read_pictures(
+    spec: str,
+    config: DataConfig,
+    *,
+    cache: Path | None,
+    on_progress: Callable[[int], None] = lambda done: None,
+) -> ReadablePictures:
+    """Open a dataset and leave out what cannot be read.
+
+    Args:
+        spec: folder or built-in name.
+        config: limits.
+        cache: folder that remembers inspected pictures, or None.
+        on_progress: told how many pictures have been inspected.
+
+    Raises:
+        ConfigError: no such dataset.
+        DatasetError: more unreadable pictures than the limit.
+    """
+    dataset = open_dataset(spec)
     looks = inspect_examples(
         dataset.examples,
         max_pixels=round(config.max_megapixels * 1e6),
@@ -114,9 +152,10 @@ def _readable(
             "Remove or replace them, or raise the limit with --set"
         )
     good = [(one, look) for one, look in pairs if look.fault is None]
-    return (
-        [one for one, _ in good],
-        [look.identity for _, look in good],
+    return ReadablePictures(
+        dataset,
+        tuple(one for one, _ in good),
+        tuple(look.identity for _, look in good),
         unreadable,
         dict(Counter(look.kind for _, look in good)),
     )

@@ -32,7 +32,7 @@ def open_dataset(spec: str) -> Dataset:
 
     Raises:
         ConfigError: no such folder or name.
-        DatasetError: the folder holds no classes or only one.
+        DatasetError: the folder holds no classes or no picture.
     """
     path = Path(spec).expanduser()
     if path.is_dir():
@@ -48,12 +48,6 @@ def open_dataset(spec: str) -> Dataset:
         raise ConfigError(
             f"--dataset {spec}: no such folder. Give a folder with one sub-folder a class, or a "
             f"built-in name; {nearest(spec, BUILT_IN)}"
-        )
-    if len(dataset.class_names) < 2:
-        only = ", ".join(dataset.class_names)
-        raise DatasetError(
-            f"{spec} has one class only ({only}); telling pictures apart needs two or more "
-            "sub-folders with pictures"
         )
     return dataset
 

@@ -41,7 +41,7 @@ def run_phase(
     restore_best: bool = True,
     loss_to_beat: float = math.inf,
     on_best: Callable[[], None] = lambda: None,
-    on_epoch: Callable[[int], None] = lambda epoch: None,
+    on_epoch: Callable[[int], object] = lambda epoch: None,
 ) -> list[EpochRecord]:
     """Train a compiled model.
 
@@ -102,7 +102,7 @@ class _Report(keras.callbacks.Callback):  # type: ignore[misc]
         patience: int | None,
         loss_to_beat: float,
         on_best: Callable[[], None],
-        on_epoch: Callable[[int], None],
+        on_epoch: Callable[[int], object],
     ) -> None:
         super().__init__()
         self.records: list[EpochRecord] = []

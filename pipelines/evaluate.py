@@ -1,0 +1,137 @@
+"""Measure an exported model on labelled pictures, and say which of them.
+
+    tl evaluate models/flowers --dataset flower_photos
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pipelines.export import SPLIT, measure
+from tl.config import DataConfig
+from tl.data.example import Example, Side
+from tl.data.inspect import cache_folder
+from tl.data.prepare import ReadablePictures, read_pictures
+from tl.data.split import read_split
+from tl.errors import ConfigError, DatasetError, nearest
+from tl.evaluation.served import load_served_model
+from tl.export.versions import list_versions
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evaluation:
+    """Figures of a version on a dataset.
+
+    Attributes:
+        version: folder of the SavedModel.
+        measured_on: which pictures, in words.
+        metrics: as `tl.evaluation.metrics.classification_metrics` gives.
+        unreadable: key and reason of the pictures that were left out.
+    """
+
+    version: Path
+    measured_on: str
+    metrics: dict[str, Any]
+    unreadable: tuple[tuple[str, str], ...]
+
+
+def find_version(model: Path) -> Path:
+    """Return a version's folder: the one given, or a model's newest.
+
+    Raises:
+        ConfigError: no SavedModel there.
+    """
+    if (model / "saved_model.pb").is_file():
+        return model
+    versions = list_versions(model)
+    if versions:
+        return model / str(versions[-1])
+    if not model.is_dir():
+        raise ConfigError(f"no model at {model}: no such folder")
+    inner = [path.name for path in model.iterdir() if list_versions(path)]
+    hint = f"it holds the models {', '.join(sorted(inner))}; name one" if inner else (
+        "it has no numbered version and no saved_model.pb")  # fmt: skip
+    raise ConfigError(f"no model at {model}: {hint}")
+
+
+def evaluate(model: Path, spec: str, *, allow_seen: bool = False) -> Evaluation:
+    """Measure a model on a dataset.
+
+    Taken are the test pictures of the stored split where the dataset is the one the model was
+    trained on, else its test/ folder, else all of it.
+
+    Args:
+        model: a model's folder or one version's.
+        spec: folder of labelled pictures or built-in name.
+        allow_seen: also measure on pictures that the model was trained or chosen with.
+
+    Raises:
+        DatasetError: pictures the model has seen, or classes that it does not know.
+    """
+    version = find_version(model)
+    served_manifest = _manifest(version)
+    pictures = read_pictures(spec, DataConfig(), cache=cache_folder())
+    split = read_split(version / "assets.extra" / SPLIT)
+    chosen, measured_on = _choose(pictures, served_manifest["fingerprint"], split)
+    _refuse_seen(chosen, split, allow_seen, measured_on)
+    class_names = tuple(served_manifest["class_names"])
+    examples = _relabel([one for one, _ in chosen], pictures.dataset.class_names, class_names)
+    served = load_served_model(version)
+    metrics = measure(served, examples, class_names)
+    return Evaluation(
+        version=version,
+        measured_on=measured_on,
+        metrics=metrics,
+        unreadable=pictures.unreadable,
+    )
+
+
+def _manifest(version: Path) -> dict[str, Any]:
+    path = version / "assets.extra" / "tl.json"
+    try:
+        facts: dict[str, Any] = json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{version} was not exported by tl: no readable {path.name}") from error
+    return facts
+
+
+def _choose(
+    pictures: ReadablePictures, fingerprint: str, split: dict[str, Side]
+) -> tuple[list[tuple[Example, str]], str]:
+    pairs = list(zip(pictures.examples, pictures.identities, strict=True))
+    if pictures.fingerprint == fingerprint:
+        stored = [(one, identity) for one, identity in pairs if split.get(identity) == "test"]
+        if stored:
+            return stored, f"the stored test split, {len(stored)} pictures"
+    given = [(one, identity) for one, identity in pairs if one.side == "test"]
+    if given:
+        return given, f"the test/ folder, {len(given)} pictures"
+    return pairs, f"all {len(pairs)} pictures"
+
+
+def _refuse_seen(
+    chosen: list[tuple[Example, str]], split: dict[str, Side], allow_seen: bool, measured_on: str
+) -> None:
+    seen = [one.key for one, identity in chosen if split.get(identity) in ("train", "val")]
+    if seen and not allow_seen:
+        raise DatasetError(
+            f"the model was trained or chosen with {len(seen)} of {measured_on} (the first: "
+            f"{seen[0]}); a figure on them says nothing of new pictures. Give other pictures, or "
+            "pass --allow-seen"
+        )
+
+
+def _relabel(
+    examples: list[Example], names: tuple[str, ...], model_names: tuple[str, ...]
+) -> list[Example]:
+    unknown = sorted(set(names) - set(model_names))
+    if unknown:
+        raise DatasetError(
+            f"the model has no class {unknown[0]!r}; {nearest(unknown[0], model_names)}"
+        )
+    labels = {name: label for label, name in enumerate(model_names)}
+    return [
+        Example(one.key, labels[names[one.label]], one.path, one.data, one.side)
+        for one in examples
+    ]

@@ -1,0 +1,90 @@
+"""Classify pictures with a SavedModel on disk or with a running server.
+
+    tl predict models/flowers rose.jpg
+    tl predict grpc://127.0.0.1:8500/flowers rose.jpg
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from serving.client import Client
+from serving.errors import ServingError
+from tl.data.decode import check_size, servable_bytes
+from tl.errors import DatasetError, PredictionError
+
+URL_BATCH = 16
+Answer = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """What a model says of one picture.
+
+    Attributes:
+        file: as given.
+        labels: best first.
+        scores: probabilities of ``labels``.
+    """
+
+    file: str
+    labels: tuple[str, ...]
+    scores: tuple[float, ...]
+
+
+def predict(target: str, files: Sequence[Path]) -> list[Prediction]:
+    """Classify picture files.
+
+    Args:
+        target: a model's folder, a version's folder, ``http://host:port[/model]`` or
+            ``grpc://host:port[/model]``.
+        files: pictures of any format that training takes.
+
+    Raises:
+        PredictionError: an unreadable picture, or no answer.
+        ConfigError: no model there.
+    """
+    pictures = [_read(file) for file in files]
+    if "://" in target:
+        answers = _ask(target, pictures)
+    else:
+        from pipelines.evaluate import find_version
+        from tl.evaluation.served import load_served_model
+
+        answers = [load_served_model(find_version(Path(target))).predict(pictures)]
+    rows = [
+        (labels, scores)
+        for answer in answers
+        for labels, scores in zip(answer["labels"], answer["scores"], strict=True)
+    ]
+    return [
+        Prediction(str(file), tuple(_text(one) for one in labels), tuple(map(float, scores)))
+        for file, (labels, scores) in zip(files, rows, strict=True)
+    ]
+
+
+def _read(file: Path) -> bytes:
+    try:
+        data = file.read_bytes()
+        check_size(data)
+        return servable_bytes(data)
+    except OSError as error:
+        raise PredictionError(f"cannot read {file}: {error.strerror or error}") from error
+    except DatasetError as error:
+        raise PredictionError(f"{file}: {error}") from error
+
+
+def _ask(url: str, pictures: list[bytes]) -> list[Answer]:
+    try:
+        with Client(url) as client:
+            return [
+                client.predict_bytes(pictures[start : start + URL_BATCH])
+                for start in range(0, len(pictures), URL_BATCH)
+            ]
+    except ServingError as error:
+        raise PredictionError(str(error)) from error
+
+
+def _text(label: Any) -> str:
+    return label.decode() if isinstance(label, bytes) else str(label)

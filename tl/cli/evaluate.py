@@ -1,0 +1,47 @@
+"""`tl evaluate`: figures of an exported model."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+
+@click.command()
+@click.argument("model", type=click.Path(path_type=Path))
+@click.option("--dataset", required=True, help="Folder of labelled pictures, or a built-in name.")
+@click.option(
+    "--allow-seen", is_flag=True, help="Also measure on pictures the model was trained with."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print all figures as JSON.")
+def evaluate(model: Path, dataset: str, allow_seen: bool, as_json: bool) -> None:
+    """Measure an exported model on labelled pictures.
+
+    Taken are the test pictures of the stored split where DATASET is what the model was trained
+    on, else its test/ folder, else all pictures; the answer names which.
+    """
+    from pipelines.evaluate import evaluate as run
+
+    result = run(model, dataset, allow_seen=allow_seen)
+    if as_json:
+        facts = {"model": str(result.version), "measured_on": result.measured_on, **result.metrics}
+        click.echo(json.dumps(facts, indent=2))
+        return
+    click.echo(f"model        {result.version}")
+    click.echo(f"measured on  {result.measured_on}")
+    for key in ("top_1_accuracy", "top_5_accuracy", "macro_f1", "log_loss"):
+        if key in result.metrics:
+            click.echo(f"{key:<15}  {result.metrics[key]:.4f}")
+    if result.unreadable:
+        click.echo(f"{len(result.unreadable)} unreadable pictures left out", err=True)
+    _print_classes(result.metrics["per_class"])
+
+
+def _print_classes(classes: dict[str, dict[str, Any]]) -> None:
+    width = max(len(name) for name in classes)
+    click.echo(f"{'class':<{width}}  precision  recall     f1  pictures")
+    for name, row in classes.items():
+        click.echo(
+            f"{name:<{width}}  {row['precision']:>9.3f}  {row['recall']:>6.3f}  {row['f1']:>5.3f}"
+            f"  {row['n_pictures']:>8}"
+        )

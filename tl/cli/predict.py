@@ -1,0 +1,34 @@
+"""`tl predict`: a model or a server, and pictures."""
+
+import json
+from pathlib import Path
+
+import click
+
+
+@click.command()
+@click.argument("target", metavar="MODEL_OR_URL")
+@click.argument("pictures", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, one list.")
+def predict(target: str, pictures: tuple[Path, ...], as_json: bool) -> None:
+    """Classify pictures with an exported model or a running server.
+
+    MODEL_OR_URL is models/NAME, models/NAME/VERSION, http://HOST:PORT/NAME or
+    grpc://HOST:PORT/NAME.
+    """
+    from pipelines.predict import predict as run
+
+    predictions = run(target, pictures)
+    if as_json:
+        rows = [
+            {"file": one.file, "labels": list(one.labels), "scores": list(one.scores)}
+            for one in predictions
+        ]
+        click.echo(json.dumps(rows, indent=2))
+        return
+    width = max(len(one.file) for one in predictions)
+    for one in predictions:
+        guesses = "  ".join(
+            f"{label} {score:.3f}" for label, score in zip(one.labels, one.scores, strict=True)
+        )
+        click.echo(f"{one.file:<{width}}  {guesses}")
