@@ -114,11 +114,13 @@ def _check_is_folder(path: Path) -> None:
 
 
 def _no_versions(path: Path) -> str:
-    for name in _MODEL_FILES:
-        if (path / name).is_file():
-            return (
-                f"base path {path} is itself a SavedModel: move it into {path}/1 and serve {path}"
-            )
+    if any((path / name).is_file() for name in _MODEL_FILES):
+        advice = (
+            f"serve the folder above it, {path.parent}"
+            if parse_version(path.name) is not None
+            else f"move it into {path}/1 and serve {path}"
+        )
+        return f"base path {path} is itself a SavedModel: {advice}"
     return f"no versions found under base path {path}: {_LAYOUT.format(path=path)}"
 
 

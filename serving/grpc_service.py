@@ -15,6 +15,7 @@ from tensorflow_serving.apis import (
     predict_pb2,
 )
 
+from serving.drain import Drain
 from serving.errors import Code, DeadlineExceeded, RequestError
 from serving.metadata import metadata_message, status_message
 from serving.metrics import Metrics
@@ -32,10 +33,10 @@ Answer = Callable[[Any, Any], Any]
 
 
 def build_handlers(
-    registry: Registry, metrics: Metrics, *, as_tensor_content: bool
+    registry: Registry, metrics: Metrics, drain: Drain, *, as_tensor_content: bool
 ) -> "tuple[grpc.GenericRpcHandler[Any, Any], ...]":
     """Build the handlers of both services, to be added to a gRPC server."""
-    service = _Service(registry, metrics, as_tensor_content)
+    service = _Service(registry, metrics, drain, as_tensor_content)
     return (
         grpc.method_handlers_generic_handler(
             "tensorflow.serving.PredictionService",
@@ -58,16 +59,22 @@ def build_handlers(
 
 
 class _Service:
-    def __init__(self, registry: Registry, metrics: Metrics, as_tensor_content: bool) -> None:
+    def __init__(
+        self, registry: Registry, metrics: Metrics, drain: Drain, as_tensor_content: bool
+    ) -> None:
         self._registry = registry
         self._metrics = metrics
+        self._drain = drain
         self._as_tensor_content = as_tensor_content
 
     def predict(self, request: Any, context: grpc.ServicerContext) -> Any:
         started_s = time.monotonic()
         code = Code.INTERNAL
         try:
-            answer = self._predict(request, context)
+            # gRPC forgets a call whose client has given up; the model still runs for it, and the
+            # process must not end under a running model.
+            with self._drain.request():
+                answer = self._predict(request, context)
             code = Code.OK
         except RequestError as error:
             code = error.code

@@ -37,9 +37,9 @@ class Loader:
         """Look and load until `stop`, every `poll_s` seconds."""
         if self._config.poll_s < 0:
             return
-        self.poll()
+        self._poll_safely()
         while self._config.poll_s > 0 and not self._stop.wait(self._config.poll_s):
-            self.poll()
+            self._poll_safely()
 
     def stop(self) -> None:
         """End `run`; a load that has begun is not broken off, the next is not begun."""
@@ -56,6 +56,12 @@ class Loader:
                 continue
             self._follow(model, on_disk)
         self._registry.reap()
+
+    def _poll_safely(self) -> None:
+        try:
+            self.poll()
+        except Exception:
+            logger.exception("unforeseen error while looking for versions")
 
     def _find_models(self) -> Iterable[ModelConfig]:
         if self._config.folder is None:

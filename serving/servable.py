@@ -18,7 +18,7 @@ from tensorflow.core.framework import types_pb2
 from tensorflow.core.protobuf import config_pb2
 
 from serving.config import LoadOptions
-from serving.errors import Code, InvalidArgument, LoadError, ModelError, ServingError
+from serving.errors import Code, InvalidArgument, LoadError, ModelError, Unimplemented
 
 DEFAULT_SIGNATURE = "serving_default"
 
@@ -131,12 +131,12 @@ def input_types(signature: Any) -> dict[str, str]:
     """Give the type of every input of a `SignatureDef`, in TensorFlow's words: `float`, `string`.
 
     Raises:
-        ServingError: an input is not a plain tensor.
+        Unimplemented: an input is not a plain tensor.
     """
     types = {}
     for name, info in signature.inputs.items():
         if info.WhichOneof("encoding") not in (None, "name"):
-            raise ServingError(f"input {name!r} is a sparse or composite tensor: not supported")
+            raise Unimplemented(f"input {name!r} is a sparse or composite tensor: not supported")
         types[name] = types_pb2.DataType.Name(info.dtype).removeprefix("DT_").lower()
     return types
 

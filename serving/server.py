@@ -116,7 +116,10 @@ class Server:
         metrics = Metrics()
         self._grpc.add_generic_rpc_handlers(
             build_handlers(
-                self._registry, metrics, as_tensor_content=self._config.outputs_as_tensor_content
+                self._registry,
+                metrics,
+                self._drain,
+                as_tensor_content=self._config.outputs_as_tensor_content,
             )
         )
         self._grpc.start()
@@ -143,10 +146,8 @@ class Server:
         self._drain.begin()
         self._loader.stop()
         grpc_ended = self._grpc.stop(self._config.shutdown_grace_s)
-        finished = self._drain.wait_idle(max(0.0, deadline_s - time.monotonic()))
+        finished = self._drain.wait_idle(self._config.shutdown_grace_s)
         grpc_ended.wait(max(0.0, deadline_s - time.monotonic()) + 1)
-        # gRPC cancels what is left at the end of the grace period, and tells nobody.
-        finished = finished and time.monotonic() < deadline_s
         if self._rest_socket is not None:
             self._uvicorn.should_exit = True
             self._rest_thread.join(timeout=2)

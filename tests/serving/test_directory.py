@@ -77,6 +77,13 @@ def test_saved_model_without_a_number_is_refused_with_the_fix(
         check(tmp_path / "flowers")
 
 
+def test_path_of_a_version_is_refused_with_the_path_to_serve(tmp_path: Path) -> None:
+    make_version(tmp_path / "flowers" / "1")
+
+    with pytest.raises(StartError, match=r"serve the folder above it, .*flowers$"):
+        check_folder(tmp_path / "flowers" / "1")
+
+
 def test_folder_with_other_things_than_versions_is_refused(tmp_path: Path) -> None:
     (tmp_path / "v1").mkdir()
 
