@@ -27,7 +27,6 @@ QUICK = ("tl_small", "mobilenet_v3_small", "efficientnet_b0", "vgg16")
 COMPARED_WITH_KERAS = (
     *QUICK,
     "densenet121",
-    "inception_v3",
     "mobilenet_v2_0.35",
     "efficientnet_v2_b0",
     "efficientnet_v2_s",
