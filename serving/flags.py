@@ -40,7 +40,7 @@ class Flag:
 _FLAGS = (
     Flag("port", int, 8500, "port of gRPC; 0 takes a free one"),
     Flag("grpc_socket_path", str, "", "UNIX socket on which gRPC is served as well"),
-    Flag("rest_api_port", int, 0, "port of REST; 0 is off, with PATH a free one"),
+    Flag("rest_api_port", int, 0, "port of REST; 0 is off, with PATH a free one (8501 if absent)"),
     Flag("rest_api_num_threads", int, 0, "threads that answer REST; 0 is 4 a CPU"),
     Flag("rest_api_timeout_in_ms", int, 30_000, "milliseconds that a REST call may run the model"),
     Flag("rest_api_enable_cors_support", bool, False, "let pages of other origins call REST"),
@@ -271,8 +271,8 @@ def _build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("PATH", nargs="*", default=[], help="what to serve")
     for flag in _FLAGS:
-        default = str(flag.default).lower() if flag.kind is bool else flag.default or "none"
-        text = f"{flag.help} [{default}]" if flag.default != "" else flag.help
+        default = str(flag.default).lower() if flag.kind is bool else flag.default
+        text = f"{flag.help} [{default}]" if default != "" else flag.help
         _add_flag(parser, flag, text.replace("%", "%%"))
     for title, flags in (("accepted, without effect", _WITHOUT_EFFECT), ("refused", _REFUSED)):
         group = parser.add_argument_group(title)

@@ -2,6 +2,7 @@
 
 import base64
 import gzip
+import http.client
 import math
 from typing import Any
 
@@ -193,6 +194,18 @@ def test_health_and_readiness(server: Any) -> None:
 
 def test_outside_of_v1_there_is_nothing(server: Any) -> None:
     assert server.call("/elsewhere")[0] == 404
+
+
+@pytest.mark.parametrize(("origin", "status"), [({"Origin": "http://page"}, 200), ({}, 400)])
+def test_preflight_needs_an_origin(server: Any, origin: dict[str, str], status: int) -> None:
+    connection = http.client.HTTPConnection(server.rest.removeprefix("http://"), timeout=60)
+    connection.request("OPTIONS", PREDICT, headers=origin)
+
+    response = connection.getresponse()
+
+    assert (response.status, response.read()) == (status, b"")
+    assert response.headers["Access-Control-Allow-Origin"] is None
+    connection.close()
 
 
 def test_metrics_have_the_names_of_tensorflow_serving(server: Any) -> None:

@@ -4,6 +4,7 @@ import signal
 import socket
 import threading
 import time
+import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -185,7 +186,8 @@ def test_tensorflow_model_server_spelling(
     call_slow(f"unix:{tmp_path / 'socket'}", answers)
 
     assert server.addresses["REST"] == f"http://0.0.0.0:{port}"
-    assert server.call("/v1/models/flowers")[0] == 200
+    with urllib.request.urlopen(f"{server.rest}/v1/models/flowers", timeout=60) as response:
+        assert response.headers["Access-Control-Allow-Origin"] == "*"
     assert answers[0].outputs["waited"].tensor_content != b""
     server.wait_for_log("--enable_batching has no effect here")
     assert server.end() == 0
