@@ -66,8 +66,9 @@ def _package(name: str) -> Finding:
 def _memory() -> Finding:
     free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30
     words = f"{free:.1f} GiB free, {os.cpu_count()} cores"
-    return Finding("memory", "ok" if free >= 3 else "note", words + (
-        "" if free >= 3 else "; training needs about 3 GiB"))  # fmt: skip
+    if free < 3:
+        return Finding("memory", "note", f"{words}; training needs about 3 GiB")
+    return Finding("memory", "ok", words)
 
 
 def _disk() -> Finding:
@@ -106,7 +107,8 @@ def _port(number: int, use: str) -> Finding:
         try:
             probe.bind(("127.0.0.1", number))
         except OSError as error:
-            return Finding(f"port {number}", "note", f"{error.strerror}: pass another port ({use})")
+            words = f"{error.strerror}: pass another port ({use})"
+            return Finding(f"port {number}", "note", words)
     return Finding(f"port {number}", "ok", f"free ({use})")
 
 
@@ -122,13 +124,16 @@ def _tensorflow() -> Finding:
         return Finding("tensorflow runs", "fault", f"a matrix product is wrong: {product}")
     if gpus:
         return Finding("tensorflow runs", "ok", f"on {len(gpus)} GPU(s)")
-    reason = "no NVIDIA driver" if not Path("/proc/driver/nvidia").exists() else (
-        "the driver is there, but TensorFlow's CUDA libraries are not: install tl[gpu]")  # fmt: skip
+    reason = "no NVIDIA driver"
+    if Path("/proc/driver/nvidia").exists():
+        reason = "the driver is there, but not TensorFlow's CUDA libraries: install tl[gpu]"
     return Finding("tensorflow runs", "note", f"on the CPU only ({reason})")
 
 
 def _jax() -> Finding:
     try:
-        return Finding("jax", "ok", f"{importlib.metadata.version('jax')} (KERAS_BACKEND=jax works)")
+        return Finding(
+            "jax", "ok", f"{importlib.metadata.version('jax')} (KERAS_BACKEND=jax works)"
+        )
     except importlib.metadata.PackageNotFoundError:
         return Finding("jax", "note", "not installed; only needed for KERAS_BACKEND=jax")

@@ -1,6 +1,6 @@
 """Measure an exported model on labelled pictures, and say which of them.
 
-    tl evaluate models/flowers --dataset flower_photos
+tl evaluate models/flowers --dataset flower_photos
 """
 
 import json
@@ -132,6 +132,5 @@ def _relabel(
         )
     labels = {name: label for label, name in enumerate(model_names)}
     return [
-        Example(one.key, labels[names[one.label]], one.path, one.data, one.side)
-        for one in examples
+        Example(one.key, labels[names[one.label]], one.path, one.data, one.side) for one in examples
     ]

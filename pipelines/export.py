@@ -20,7 +20,7 @@ import numpy as np
 
 from tl.classifier import build_classifier
 from tl.data.decode import servable_bytes
-from tl.data.example import Example
+from tl.data.example import Example, Side
 from tl.data.prepare import PreparedData
 from tl.data.sources import encode_png
 from tl.errors import ExportError
@@ -94,7 +94,10 @@ def rehearse_export(folder: Path) -> None:
         _write_model(folder, record, aside)
         served = load_served_model(aside)
         answer = served.predict([_grey_png()])
-        if answer["labels"].shape != answer["scores"].shape or not np.isfinite(answer["scores"]).all():
+        if (
+            answer["labels"].shape != answer["scores"].shape
+            or not np.isfinite(answer["scores"]).all()
+        ):
             raise ExportError("the rehearsed SavedModel answers nonsense before training")
     finally:
         shutil.rmtree(aside, ignore_errors=True)
@@ -110,8 +113,9 @@ def measure(
 
 
 def _measured_side(data: PreparedData) -> tuple[str, list[Example]]:
-    for side in ("test", "val"):
-        examples = data.side(side)  # type: ignore[arg-type]
+    sides: tuple[Side, ...] = ("test", "val")
+    for side in sides:
+        examples = data.side(side)
         if examples:
             return side, examples
     return "nothing", []
@@ -136,9 +140,7 @@ def _write_model(folder: Path, record: RunRecord, version: Path) -> None:
         keras.config.set_dtype_policy(policy)
     model = classifier.model
     both = keras.Model(model.input, [model.output, classifier.backbone.output])
-    write_saved_model(
-        both, version, class_names=record.class_names, image_size=record.image_size
-    )
+    write_saved_model(both, version, class_names=record.class_names, image_size=record.image_size)
     write_warmup_requests(version, record.name)
 
 

@@ -258,7 +258,9 @@ def _describe(tracker: Tracker, plan: Plan, record: RunRecord, folder: Path) -> 
     (folder / "config.json").write_text(json.dumps(resolved, indent=2, sort_keys=True) + "\n")
     (folder / "class_counts.json").write_text(json.dumps(record.class_counts, indent=2) + "\n")
     (folder / "versions.json").write_text(json.dumps(record.versions, indent=2) + "\n")
-    (folder / "unreadable.json").write_text(json.dumps(plan.data.pictures.unreadable, indent=2) + "\n")
+    (folder / "unreadable.json").write_text(
+        json.dumps(plan.data.pictures.unreadable, indent=2) + "\n"
+    )
     for name in ("config.json", "class_counts.json", "versions.json", "unreadable.json", SPLIT):
         tracker.artifact(folder / name)
 

@@ -1,7 +1,7 @@
 """Classify pictures with a SavedModel on disk or with a running server.
 
-    tl predict models/flowers rose.jpg
-    tl predict grpc://127.0.0.1:8500/flowers rose.jpg
+tl predict models/flowers rose.jpg
+tl predict grpc://127.0.0.1:8500/flowers rose.jpg
 """
 
 from collections.abc import Sequence

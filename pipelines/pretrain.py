@@ -32,7 +32,7 @@ from tl.training.optimizer import build_optimizer
 from tl.training.progress import Listener
 from tl.zoo.backbones import find_backbone
 from tl.zoo.build import build_backbone
-from tl.zoo.load import save_backbone_npz
+from tl.zoo.load import load_backbone_weights, save_backbone_npz
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +44,7 @@ class PretrainConfig:
         output: the ``.npz`` file of float16 weights; provenance goes beside it as ``.json``.
         checkpoint: folder outside of the checkout that a killed run goes on from.
         backbone: name in the zoo.
+        keep: another name of the zoo, to write only the layers that it has.
         image_size: side in pixels of the training views.
         epochs: passes over the training pictures.
         batch_size: pictures an update.
@@ -58,6 +59,7 @@ class PretrainConfig:
     output: Path
     checkpoint: Path
     backbone: str = "tl_small"
+    keep: str | None = None
     image_size: int = 64
     epochs: int = 30
     batch_size: int = 128
@@ -138,6 +140,11 @@ def pretrain(config: PretrainConfig, listener: Listener, command: str) -> Pretra
     )
     loss, accuracy = _measure(model, evaluation_batches(held_out, size, batch_size=256))
     save_backbone_npz(backbone, config.output)
+    shipped = backbone
+    if config.keep:
+        shipped = build_backbone(find_backbone(config.keep), size)
+        load_backbone_weights(shipped, config.output)  # layers that it lacks are passed over
+        save_backbone_npz(shipped, config.output)
     provenance = config.output.with_suffix(".json")
     facts = {
         "command": command,
@@ -149,7 +156,7 @@ def pretrain(config: PretrainConfig, listener: Listener, command: str) -> Pretra
         "held_out_pictures": len(held_out),
         "held_out_accuracy": round(float(accuracy), 4),
         "held_out_loss": round(float(loss), 4),
-        "parameters": backbone.count_params(),
+        "parameters": shipped.count_params(),
         "seconds_of_last_start": round(time.monotonic() - began),
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
         "versions": {

@@ -210,8 +210,20 @@ def read_config(
         if value is not None:
             _put(tree, key, value)
     if "dataset" not in tree:
-        raise ConfigError("no dataset; give --dataset, or dataset = \"...\" in the config file")
+        raise ConfigError('no dataset; give --dataset, or dataset = "..." in the config file')
     return typing.cast(RunConfig, _build(RunConfig, tree, ""))
+
+
+def setting_key(name: str) -> str:
+    """Return the dotted key of a setting given by its last part: ``epochs`` -> ``training.epochs``.
+
+    Raises:
+        ConfigError: no such setting.
+    """
+    keys = {key.rpartition(".")[2]: key for key in _all_keys()}
+    if name not in keys:
+        raise ConfigError(f"unknown setting {name!r}; {nearest(name, keys)}")
+    return keys[name]
 
 
 def config_from_json(text: str) -> RunConfig:

@@ -1,16 +1,15 @@
 """What a run leaves on disk, enough to export it again: ``runs/<stamp>-<name>-<hex>/``.
 
-    run.json                  config as resolved, class names, backbone, fingerprint, outcome
-    split.json                side of every picture by identity
-    classifier.weights.h5     the best weights so far
-    tracking.jsonl            what was told to the experiment store
-    log.txt                   one line an epoch
+run.json                  config as resolved, class names, backbone, fingerprint, outcome
+split.json                side of every picture by identity
+classifier.weights.h5     the best weights so far
+tracking.jsonl            what was told to the experiment store
+log.txt                   one line an epoch
 """
 
 import dataclasses
 import datetime
 import json
-import os
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -67,7 +66,7 @@ def write_record(folder: Path, record: RunRecord) -> None:
     """Write ``run.json`` in one step."""
     aside = folder / ".run.json"
     aside.write_text(json.dumps(dataclasses.asdict(record), indent=2) + "\n")
-    os.replace(aside, folder / "run.json")
+    aside.replace(folder / "run.json")
 
 
 def read_record(folder: Path) -> RunRecord:

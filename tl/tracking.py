@@ -180,7 +180,7 @@ class _MlflowSender:
             self._sent = number + 1
             aside = self._progress.with_suffix(".part")
             aside.write_text(json.dumps({"run_id": self.run_id, "sent": self._sent}))
-            os.replace(aside, self._progress)
+            aside.replace(self._progress)
 
     def _events(self) -> Iterator[dict[str, Any]]:
         text = (self._folder / JOURNAL).read_text(encoding="utf-8")
@@ -209,7 +209,8 @@ class _MlflowSender:
                 self._client.log_batch(self.run_id, tags=tags)
             case "metrics":
                 metrics = [
-                    Metric(key, value, when, event["step"]) for key, value in event["values"].items()
+                    Metric(key, value, when, event["step"])
+                    for key, value in event["values"].items()
                 ]
                 self._client.log_batch(self.run_id, metrics=metrics)
             case "artifact":

@@ -33,7 +33,9 @@ def colour_matrix(
 
     Args:
         mean_luma: the picture's mean grey, 0 to 255; contrast pivots on it.
-        brightness, contrast, saturation: factors, 1 changes nothing.
+        brightness: factor on everything, 1 changes nothing.
+        contrast: factor on the distance to the mean grey, 1 changes nothing.
+        saturation: factor on the distance to the pixel's own grey, 1 changes nothing.
         hue: turns around the colour circle, 0 changes nothing; a rotation in the IQ plane.
         offset: (3,) added at the end, 0 to 255.
     """

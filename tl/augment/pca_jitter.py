@@ -34,7 +34,8 @@ class ColourPca:
         the i-th eigenvalue of the covariance matrix.
         """
         scaled = draws * np.asarray(self.eigenvalues)
-        return np.asarray(self.eigenvectors) @ scaled
+        offset: NDArray[np.float64] = np.asarray(self.eigenvectors) @ scaled
+        return offset
 
 
 def fit_colour_pca(images: Iterable[NDArray[np.uint8]]) -> ColourPca:

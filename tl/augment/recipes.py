@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 from tl.augment.pca_jitter import ColourPca
 
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # it asks the network at import otherwise
-import albumentations as A  # noqa: E402 - after the variable that it reads
-import cv2  # noqa: E402
+import albumentations as A
+import cv2
 
-from tl.augment.colour_matrix import ColourJitter  # noqa: E402
+from tl.augment.colour_matrix import ColourJitter
 
 
 def default_recipe(size: tuple[int, int], pca: ColourPca) -> list[Any]:

@@ -20,6 +20,9 @@ def evaluate(model: Path, dataset: str, allow_seen: bool, as_json: bool) -> None
     Taken are the test pictures of the stored split where DATASET is what the model was trained
     on, else its test/ folder, else all pictures; the answer names which.
     """
+    from tl.cli.quiet import start_keras
+
+    start_keras()
     from pipelines.evaluate import evaluate as run
 
     result = run(model, dataset, allow_seen=allow_seen)

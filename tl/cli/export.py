@@ -11,6 +11,9 @@ def export(run: str) -> None:
     RUN is a folder below runs/, or the beginning or end of its name. Works for runs that were
     stopped, too.
     """
+    from tl.cli.quiet import start_keras
+
+    start_keras()
     from pipelines.export import export_run
     from pipelines.reopen import reopen_data
     from tl.run_folder import find_run

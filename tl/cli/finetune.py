@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tl.config import read_config
+from tl.config import read_config, setting_key
 
 if TYPE_CHECKING:
     from pipelines.finetune import FinetuneResult
@@ -40,7 +40,7 @@ def finetune(file: Path | None, settings: tuple[str, ...], dry_run: bool, **flag
     predictions from. The accuracy that is printed was measured on it, on pictures it never saw.
     """
     began = time.perf_counter()
-    config = read_config(file, settings, {_KEYS.get(key, key): v for key, v in flags.items()})
+    config = read_config(file, settings, {setting_key(key): v for key, v in flags.items()})
     from pipelines.plan import make_plan
 
     plan = make_plan(config, dry_run=dry_run)
@@ -50,6 +50,9 @@ def finetune(file: Path | None, settings: tuple[str, ...], dry_run: bool, **flag
         click.echo("dry run: nothing was trained or written")
         return
     click.echo("starting TensorFlow ...", err=True)
+    from tl.cli.quiet import start_keras
+
+    start_keras()
     from pipelines.finetune import finetune as run
     from tl.cli.progress import progress_listener
 
@@ -62,16 +65,6 @@ def finetune(file: Path | None, settings: tuple[str, ...], dry_run: bool, **flag
         click.echo(line)
     if result.tracking_fault:
         click.echo(f"warning: {result.tracking_fault}", err=True)
-
-
-_KEYS = {
-    "backbone": "model.backbone",
-    "weights": "model.weights",
-    "image_size": "model.image_size",
-    "epochs": "training.epochs",
-    "batch_size": "training.batch_size",
-    "strategy": "training.strategy",
-}
 
 
 def plan_lines(plan: "Plan") -> list[str]:
@@ -111,10 +104,11 @@ def result_lines(plan: "Plan", result: "FinetuneResult", seconds: float) -> list
     if exported := result.exported:
         lines.append(f"model     {exported.path}")
         if exported.metrics:
-            name = {"test": "test", "val": "validation"}[exported.measured_on]
+            side = {"test": "test", "val": "validation"}[exported.measured_on]
+            count = exported.metrics["n_pictures"]
             lines.append(
-                f"accuracy  {exported.metrics['top_1_accuracy']:.3f} on {exported.metrics['n_pictures']:,} "
-                f"{name} pictures, measured on the exported model"
+                f"accuracy  {exported.metrics['top_1_accuracy']:.3f} on {count:,} {side} pictures, "
+                "measured on the exported model"
             )
     stages = ", ".join(f"{stage} {value:.0f} s" for stage, value in result.seconds.items())
     lines.append(f"time      {seconds:.0f} s ({stages})")

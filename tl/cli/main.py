@@ -66,8 +66,9 @@ def tl(ctx: click.Context, debug: bool) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line; exit 0, 1 (failure) or 2 (usage)."""
-    # Read by TensorFlow when it is imported: its start-up lines tell a user nothing.
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    # Read by TensorFlow when it is imported. Its C++ errors reach users as exceptions, too; the
+    # lines alone are about GPUs that are not there.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     words = list(sys.argv[1:] if arguments is None else arguments)
     try:
         status: Any = tl.main(words, prog_name="tl", standalone_mode=False)

@@ -16,6 +16,10 @@ def predict(target: str, pictures: tuple[Path, ...], as_json: bool) -> None:
     MODEL_OR_URL is models/NAME, models/NAME/VERSION, http://HOST:PORT/NAME or
     grpc://HOST:PORT/NAME.
     """
+    if not target.startswith("http"):  # HTTP needs no TensorFlow
+        from tl.cli.quiet import start_keras
+
+        start_keras()
     from pipelines.predict import predict as run
 
     predictions = run(target, pictures)

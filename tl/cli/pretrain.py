@@ -18,6 +18,7 @@ import click
     help="Folder that a killed run goes on from.",
 )  # fmt: skip
 @click.option("--backbone", default="tl_small", show_default=True, help="A name of `tl zoo`.")
+@click.option("--keep", help="Write only the layers that this other name of `tl zoo` has.")
 @click.option("--image-size", default=64, show_default=True, help="Side in pixels.")
 @click.option("--epochs", default=30, show_default=True, help="Passes over the pictures.")
 @click.option("--batch-size", default=128, show_default=True, help="Pictures an update.")
@@ -28,6 +29,7 @@ def pretrain(
     output: Path,
     checkpoint: Path,
     backbone: str,
+    keep: str | None,
     image_size: int,
     epochs: int,
     batch_size: int,
@@ -35,12 +37,15 @@ def pretrain(
     licence: str,
 ) -> None:
     """Train a backbone from random weights, resumable, and write it in float16."""
+    from tl.cli.quiet import start_keras
+
+    start_keras()
     from pipelines.pretrain import PretrainConfig
     from pipelines.pretrain import pretrain as run
     from tl.cli.progress import progress_listener
 
     config = PretrainConfig(
-        dataset=dataset, output=output, checkpoint=checkpoint, backbone=backbone,
+        dataset=dataset, output=output, checkpoint=checkpoint, backbone=backbone, keep=keep,
         image_size=image_size, epochs=epochs, batch_size=batch_size, seed=seed, licence=licence,
     )  # fmt: skip
     result = run(config, progress_listener(), "tl " + shlex.join(sys.argv[1:]))

@@ -18,10 +18,12 @@ from PIL import Image, UnidentifiedImageError
 from tl.data.exif import jpeg_orientation, turn_upright
 from tl.errors import DatasetError
 
-EXTENSIONS = frozenset(
-    ".jpg .jpeg .jpe .jfif .png .gif .bmp .dib .webp .tif .tiff .avif .jp2 .ppm .pgm .pbm .pnm "
-    ".heic .heif .jxl".split()
-)
+# fmt: off
+EXTENSIONS = frozenset([
+    ".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".gif", ".bmp", ".dib", ".webp", ".tif", ".tiff",
+    ".avif", ".jp2", ".ppm", ".pgm", ".pbm", ".pnm", ".heic", ".heif", ".jxl",
+])
+# fmt: on
 # 100 megapixels are 300 MB decoded: above any camera that people photograph a dataset with.
 MAX_PIXELS = 100_000_000
 

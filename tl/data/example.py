@@ -70,13 +70,16 @@ class Dataset:
         return {name: counts[label] for label, name in enumerate(self.class_names)}
 
 
-def fingerprint(identities: Sequence[str], labels: Sequence[int], class_names: Sequence[str]) -> str:
+def fingerprint(
+    identities: Sequence[str], labels: Sequence[int], class_names: Sequence[str]
+) -> str:
     """Return a hash over what the pictures are and how they are labelled.
 
     Neither paths nor times nor the order count: the same pictures under the same class names
     have the same fingerprint anywhere. 32 hexadecimal digits (MLflow takes at most 36).
     """
     lines = sorted(
-        f"{identity} {class_names[label]}" for identity, label in zip(identities, labels, strict=True)
+        f"{identity} {class_names[label]}"
+        for identity, label in zip(identities, labels, strict=True)
     )
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:32]

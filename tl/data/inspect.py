@@ -71,9 +71,7 @@ def inspect_examples(
     """
     stamps = [_stamp(example) for example in examples]
     remembered = _remembered(cache, stamps, max_pixels)
-    todo = [
-        index for index, stamp in enumerate(stamps) if stamp is None or stamp not in remembered
-    ]
+    todo = [index for index, stamp in enumerate(stamps) if stamp is None or stamp not in remembered]
     found: dict[int, Inspection] = {}
     with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
         looks = pool.map(lambda index: _inspect(examples[index], max_pixels), todo)
@@ -140,15 +138,21 @@ def _remembered(
     return {row[:3]: Inspection(*row[3:]) for row in rows if row[:3] in wanted}
 
 
-def _remember(
-    cache: Path, fresh: Sequence[tuple[_Stamp, Inspection]], max_pixels: int
-) -> None:
+def _remember(cache: Path, fresh: Sequence[tuple[_Stamp, Inspection]], max_pixels: int) -> None:
     try:
         with _open(cache) as connection:
             connection.executemany(
                 "INSERT OR REPLACE INTO inspection_v1 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 [
-                    (*stamp, max_pixels, seen.identity, seen.height, seen.width, seen.kind, seen.fault)
+                    (
+                        *stamp,
+                        max_pixels,
+                        seen.identity,
+                        seen.height,
+                        seen.width,
+                        seen.kind,
+                        seen.fault,
+                    )
                     for stamp, seen in fresh
                 ],
             )

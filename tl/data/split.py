@@ -52,10 +52,10 @@ def assign_sides(
             wanted.append((side, fraction))  # type: ignore[arg-type]
 
     chosen: dict[str, Side] = {}
-    for identity, side in zip(identities, given, strict=True):
+    for identity, given_side in zip(identities, given, strict=True):
         # What is given as training may still be divided where no other side is given.
-        if side is not None and (side != "train" or not wanted):
-            chosen[identity] = _stricter(chosen.get(identity), side)
+        if given_side is not None and (given_side != "train" or not wanted):
+            chosen[identity] = _stricter(chosen.get(identity), given_side)
     for identity in identities:
         if earlier and identity in earlier and identity not in chosen:
             chosen[identity] = earlier[identity]
@@ -118,7 +118,7 @@ def _fill_empty_sides(
 def _too_few(name: str, count: int, wanted: Sequence[Side]) -> DatasetError:
     needs = 1 + len(wanted)
     return DatasetError(
-        f"class {name!r} has {count} different picture{'s' if count != 1 else ''}, but a split into "
+        f"class {name!r} has {count} different pictures, but a split into "
         f"train{''.join(' and ' + side for side in reversed(wanted))} needs {needs}. Add pictures, "
         "remove the class's folder, or pass --set data.val_fraction=0 or data.test_fraction=0"
     )

@@ -93,4 +93,3 @@ def load_served_model(path: Path) -> ServedModel:
     manifest = path / "assets.extra" / "tl.json"
     facts = json.loads(manifest.read_text()) if manifest.is_file() else {}
     return ServedModel(path, loaded, facts)
-

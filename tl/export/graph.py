@@ -60,7 +60,7 @@ def centre_view(image: Any, size: tuple[int, int]) -> Any:
     return tf.cast(tf.clip_by_value(tf.round(view), 0.0, 255.0), tf.uint8)
 
 
-class ServedClassifier(tf.Module):
+class ServedClassifier(tf.Module):  # type: ignore[misc]
     """The signatures of the SavedModel contract around functions that run the network.
 
     Args:

@@ -88,9 +88,7 @@ def _tiff_orientation(header: Any, tiff: Any, end: Any) -> Any:
         def value() -> Any:
             entry = found[0]
             number = short(entry + 8)
-            sound = (
-                (short(entry + 2) == 3) & (long(entry + 4) == 1) & (number >= 1) & (number <= 8)
-            )
+            sound = (short(entry + 2) == 3) & (long(entry + 4) == 1) & (number >= 1) & (number <= 8)
             return tf.where(sound, number, UPRIGHT)
 
         return tf.cond(tf.size(found) > 0, value, lambda: UPRIGHT)

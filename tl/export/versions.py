@@ -80,7 +80,7 @@ def _claim(aside: Path, model_folder: Path) -> Path:
         try:
             # Renaming a folder onto an existing one that holds anything fails: the number is
             # taken, by another run at the same moment.
-            os.rename(aside, target)
+            aside.rename(target)
         except OSError:
             if not target.exists():
                 raise

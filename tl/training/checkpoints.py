@@ -34,7 +34,7 @@ def save_weights(model: keras.Model, path: Path) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         model.save_weights(aside)
-        os.replace(aside, path)
+        aside.replace(path)
     except OSError as error:
         raise TrainingError(f"cannot write weights to {path}: {error.strerror or error}") from error
     finally:

@@ -149,7 +149,8 @@ class _Report(keras.callbacks.Callback):  # type: ignore[misc]
             epoch=epoch + 1,
             step=self._first_step + (epoch + 1) * self._steps,
             seconds=time.perf_counter() - self._epoch_began,
-            images_per_second=self._steps * self._batch_size
+            images_per_second=self._steps
+            * self._batch_size
             / max(1e-9, self._steps_ended - self._epoch_began),
             metrics=metrics,
             best=best,

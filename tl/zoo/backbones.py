@@ -38,6 +38,8 @@ class Backbone:
         trained_sizes: sides in pixels with ImageNet files of their own; empty where one file
             serves all sizes.
         shipped_weights: file in tl/zoo/pretrained that comes with the package, if any.
+        feature_layers: layers whose mean and standard deviation over all positions are the
+            features; what lies beyond them is left out. Empty takes the network's own pooling.
     """
 
     name: str
@@ -52,6 +54,7 @@ class Backbone:
     arguments: Mapping[str, float | bool] = field(default_factory=dict, hash=False)
     trained_sizes: tuple[int, ...] = ()
     shipped_weights: str | None = None
+    feature_layers: tuple[str, ...] = ()
 
     def published_files(self, image_size: tuple[int, int] | None = None) -> PublishedPair:
         """Return the ImageNet files for an input size, without the top first.

@@ -54,10 +54,23 @@ def build_backbone(
         _set_inner_scaling(application)
     # float32 also under mixed precision: features are cached, probed and averaged.
     features = keras.layers.Activation("linear", dtype="float32", name="features")
-    model = keras.Model(images, features(application.output), name=backbone.name)
+    pooled = application.output
+    if backbone.feature_layers:
+        pooled = _mean_and_deviation(application, backbone.feature_layers)
+    model = keras.Model(images, features(pooled), name=backbone.name)
     if weights is not None and weights.path is not None:
         load_backbone_weights(model, weights.path)
     return model
+
+
+def _mean_and_deviation(application: keras.Model, layers: tuple[str, ...]) -> keras.KerasTensor:
+    """Pool several layers by mean and standard deviation over their positions."""
+    ops = keras.ops
+    maps = [ops.cast(application.get_layer(name).output, "float32") for name in layers]
+    means = [ops.mean(one, axis=(1, 2)) for one in maps]
+    # The square root has no slope at 0, where a channel is silent: keep away from it.
+    deviations = [ops.sqrt(ops.var(one, axis=(1, 2)) + 1e-5) for one in maps]
+    return ops.concatenate(means + deviations, axis=-1)
 
 
 def _set_inner_scaling(application: keras.Model) -> None:
