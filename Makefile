@@ -41,6 +41,8 @@ lock:  ## make requirements/*.lock again; needs uv
 	uv pip compile pyproject.toml serving/pyproject.toml --extra dev -c requirements/run.lock \
 		--universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
 		--no-emit-package tl-serving -o requirements/dev.lock
+	uv pip compile serving/pyproject.toml -c requirements/run.lock --universal \
+		--python-version 3.11 --generate-hashes --no-annotate --no-header -o requirements/serve.lock
 
 $(VENV)/bin/python:
 	@test -n "$(PYTHON)" || { echo "tl needs Python 3.11, 3.12 or 3.13 (TensorFlow has wheels for\
