@@ -2,7 +2,7 @@
 # the base brings what the NVIDIA container runtime looks for.
 #
 #   docker build -f docker/trainer.Dockerfile -t tl-trainer .
-#   docker run --gpus all -v "$PWD:/work" tl-trainer finetune --dataset /work/pictures
+#   docker run --gpus all -v "$PWD:/data" tl-trainer finetune --dataset /data/pictures
 FROM nvidia/cuda:12.5.1-base-ubuntu24.04
 
 RUN apt-get update \
@@ -23,7 +23,7 @@ COPY serving serving
 RUN pip install --no-cache-dir --no-deps ./serving .
 
 # Runs, models and caches are written to the mounted folder, as the user who owns it: pass --user.
-WORKDIR /work
-ENV TL_CACHE_DIR=/work/.cache/tl KERAS_HOME=/work/.cache/keras
+WORKDIR /data
+ENV TL_CACHE_DIR=/data/.cache/tl KERAS_HOME=/data/.cache/keras
 ENTRYPOINT ["tl"]
 CMD ["--help"]

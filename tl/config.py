@@ -44,7 +44,9 @@ class DataConfig:
         _require(total < 1, "data.val_fraction + data.test_fraction", total, "a sum below 1")
         share = self.max_unreadable_fraction
         _require(0 <= share <= 1, "data.max_unreadable_fraction", share, "0 to 1")
-        _require(self.max_megapixels > 0, "data.max_megapixels", self.max_megapixels, "above 0")
+        # What OpenCV decodes at all ends there.
+        size = self.max_megapixels
+        _require(0 < size <= 1073, "data.max_megapixels", size, "above 0, at most 1073")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,7 +130,7 @@ class TrainingConfig:
             value = getattr(self, name)
             _require(0 <= value < 1, f"training.{name}", value, "0 to below 1")
         decay = self.weight_decay
-        _require(decay >= 0, "training.weight_decay", decay, "0 or more")
+        _require(0 <= decay < 1, "training.weight_decay", decay, "0 to below 1")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,6 +156,7 @@ class RunConfig:
     training: TrainingConfig = field(default_factory=TrainingConfig)
 
     def __post_init__(self) -> None:
+        _require(bool(self.dataset.strip()), "dataset", self.dataset, "a folder or a built-in name")
         if self.name is not None:
             check_model_name(self.name)
         _require(0 <= self.seed < 2**31, "seed", self.seed, f"0 to {2**31 - 1}")
@@ -205,7 +208,7 @@ def read_config(
         key, equals, text = setting.partition("=")
         if not equals or not key.strip():
             raise ConfigError(f"--set {setting!r}: write key=value, as in training.epochs=20")
-        _put(tree, key.strip(), _parse_value(text.strip()))
+        _put(tree, key.strip(), _parse_value(key.strip(), text.strip()))
     for key, value in (flags or {}).items():
         if value is not None:
             _put(tree, key, value)
@@ -236,23 +239,37 @@ def config_from_json(text: str) -> RunConfig:
         tree = json.loads(text)
     except json.JSONDecodeError as error:
         raise ConfigError(f"the stored config is no JSON: {error}") from error
+    if not isinstance(tree, dict) or "dataset" not in tree:
+        raise ConfigError(f"the stored config names no dataset: {text[:80]}")
     return typing.cast(RunConfig, _build(RunConfig, tree, ""))
 
 
 def _read_toml(file: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(file.read_text(encoding="utf-8"))
+        return tomllib.loads(file.read_text(encoding="utf-8-sig"))  # Notepad writes a mark
     except OSError as error:
         raise ConfigError(f"--config {file}: {error.strerror or error}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"--config {file} is no valid TOML: {error}") from error
 
 
-def _parse_value(text: str) -> Any:
+def _parse_value(key: str, text: str) -> Any:
     try:
-        return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+        value = tomllib.loads(f"value = {text}")["value"]
+    except ValueError:
         return text  # --set model.backbone=resnet50 without the quotes TOML asks for
+    # --set name=2024 means the text where nothing but text is possible.
+    return text if key in _text_keys() and not isinstance(value, str) else value
+
+
+def _text_keys(kind: type[Any] = RunConfig, prefix: str = "") -> set[str]:
+    keys: set[str] = set()
+    for name, hint in typing.get_type_hints(kind).items():
+        if dataclasses.is_dataclass(hint):
+            keys |= _text_keys(typing.cast(type[Any], hint), f"{prefix}{name}.")
+        elif hint in (str, str | None):
+            keys.add(prefix + name)
+    return keys
 
 
 def _put(tree: dict[str, Any], key: str, value: Any) -> None:
@@ -291,7 +308,7 @@ def _convert(hint: Any, value: Any, key: str) -> Any:
         if value not in choices:
             raise ConfigError(f"{key} = {value!r}; valid: {', '.join(choices)}")
         return value
-    if kind is float and type(value) is int:
+    if kind is float and type(value) is int and abs(value) < 2**53:
         return float(value)
     if type(value) is not kind:
         names = {int: "a whole number", float: "a number", str: "text", bool: "true or false"}
@@ -300,7 +317,7 @@ def _convert(hint: Any, value: Any, key: str) -> Any:
 
 
 def _all_keys() -> list[str]:
-    return [key for key, _ in _flatten(RunConfig(dataset="").to_dict())]
+    return [key for key, _ in _flatten(RunConfig(dataset="any").to_dict())]
 
 
 def _flatten(tree: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:

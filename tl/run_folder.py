@@ -97,7 +97,7 @@ def find_run(run: str) -> Path:
     path = Path(run)
     if (path / "run.json").is_file():
         return path
-    known = sorted(one.name for one in RUNS.iterdir()) if RUNS.is_dir() else []
+    known = sorted(record.parent.name for record in RUNS.glob("*/run.json"))
     matches = [name for name in known if name.startswith(run) or name.endswith(run)]
     if len(matches) == 1:
         return RUNS / matches[0]

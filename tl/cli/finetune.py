@@ -100,6 +100,8 @@ def plan_lines(plan: "Plan") -> list[str]:
 
 def result_lines(plan: "Plan", result: "FinetuneResult", seconds: float) -> list[str]:
     """Describe a result for people."""
+    from tl.tracking import default_store
+
     lines = [f"run       {result.run}"]
     if exported := result.exported:
         lines.append(f"model     {exported.path}")
@@ -110,6 +112,9 @@ def result_lines(plan: "Plan", result: "FinetuneResult", seconds: float) -> list
                 f"accuracy  {exported.metrics['top_1_accuracy']:.3f} on {count:,} {side} pictures, "
                 "measured on the exported model"
             )
+    if not result.tracking_fault:
+        experiment = plan.config.experiment or plan.name
+        lines.append(f"tracked   MLflow experiment {experiment!r} in {default_store().uri}")
     stages = ", ".join(f"{stage} {value:.0f} s" for stage, value in result.seconds.items())
     lines.append(f"time      {seconds:.0f} s ({stages})")
     if exported and sys.stdout.isatty():

@@ -15,7 +15,7 @@ def epoch_line(record: EpochRecord, epochs: int) -> str:
     )
     return (
         f"{record.phase} {record.epoch:>{len(str(epochs))}}/{epochs}  {figures}  "
-        f"{record.images_per_second:,.0f} pictures/s{'  *' if record.best else ''}"
+        f"{record.images_per_second:,.0f} pictures/s{'  best' if record.best else ''}"
     )
 
 

@@ -15,7 +15,7 @@ import grain
 import numpy as np
 from numpy.typing import NDArray
 
-from tl.data.decode import MAX_PIXELS, decode_picture
+from tl.data.decode import NO_LIMIT, decode_picture
 from tl.data.example import Example
 from tl.data.resize import centre_view
 from tl.errors import DatasetError
@@ -31,15 +31,16 @@ class PictureSource:
     """Decoded pictures by index, for grain.
 
     A picture that cannot be read in the middle of an epoch (it could before training) is
-    replaced by the next one with weight 0, and logged once.
+    replaced by the next one with weight 0, and logged once. Sizes were judged before, when the
+    dataset was inspected under the user's own limit.
     """
 
-    def __init__(self, examples: Sequence[Example], max_pixels: int = MAX_PIXELS) -> None:
+    def __init__(self, examples: Sequence[Example], max_pixels: int = NO_LIMIT) -> None:
         if not examples:
             raise DatasetError("no picture to make batches of")
         self._examples = examples
         self._max_pixels = max_pixels
-        self._reported: set[str] = set()
+        self._reported: dict[str, object] = {}
 
     def __len__(self) -> int:
         return len(self._examples)
@@ -50,8 +51,8 @@ class PictureSource:
             try:
                 image = decode_picture(example.read(), self._max_pixels)
             except DatasetError as error:
-                if example.key not in self._reported:
-                    self._reported.add(example.key)
+                mine = object()  # setdefault is one step, so one thread only finds its own
+                if self._reported.setdefault(example.key, mine) is mine:
                     _log.warning("%s is left out of training: %s", example.key, error)
                 continue
             return image, np.int32(example.label), np.float32(step == 0)
@@ -118,7 +119,7 @@ def decoded_pictures(examples: Sequence[Example]) -> Iterator[NDArray[np.uint8]]
 
     def decode(example: Example) -> NDArray[np.uint8] | None:
         try:
-            return decode_picture(example.read())
+            return decode_picture(example.read(), NO_LIMIT)
         except DatasetError:
             return None
 

@@ -1,19 +1,20 @@
 """Encoded bytes to upright RGB pixels, and to bytes that the served graph decodes identically.
 
-OpenCV and TensorFlow decode JPEG (accurate DCT), PNG of any depth, GIF, true-colour BMP and
-still WebP to the same values (at most one level apart, for CMYK JPEG; measured, and held by a
-test). Everything else is turned into 8-bit PNG once, at ingest, and trained and evaluated from
-that.
+OpenCV and TensorFlow decode JPEG (accurate DCT), PNG of any depth, true-colour BMP and still WebP
+to the same values (at most one level apart, for CMYK JPEG; measured, and held by a test); so do
+Pillow and TensorFlow for GIF. Everything else, and the rare files of these formats that TensorFlow
+reads otherwise, is turned into 8-bit PNG once, at ingest, and trained and evaluated from that.
 """
 
 import io
 import struct
+import warnings
 from typing import Literal
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError, features
 
 from tl.data.exif import jpeg_orientation, turn_upright
 from tl.errors import DatasetError
@@ -26,30 +27,95 @@ EXTENSIONS = frozenset([
 # fmt: on
 # 100 megapixels are 300 MB decoded: above any camera that people photograph a dataset with.
 MAX_PIXELS = 100_000_000
+NO_LIMIT = 2**62  # for pictures whose size has been accepted before
 
 # Pillow warns at 89 megapixels and raises at twice that; `check_size` refuses by our own limit.
 Image.MAX_IMAGE_PIXELS = None
-_PILLOW_ERRORS = (UnidentifiedImageError, OSError, ValueError, SyntaxError, struct.error)
+# It also warns of every odd tag in a picture that it can read all the same.
+warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
+# Only what `EXTENSIONS` promises: Pillow would try some forty formats on every unknown file, and
+# hand PostScript to Ghostscript.
+_PILLOW_FORMATS = [
+    one
+    for one in ("JPEG", "PNG", "GIF", "BMP", "DIB", "WEBP", "TIFF", "PPM", "JPEG2000", "AVIF")
+    if one != "AVIF" or features.check("avif")
+]
+# What Pillow's readers raise for damaged files, found by feeding them such files.
+_PILLOW_ERRORS = (
+    UnidentifiedImageError, OSError, ValueError, SyntaxError, struct.error,
+    RuntimeError, OverflowError, LookupError, TypeError, AttributeError, MemoryError,
+)  # fmt: skip
 
 Kind = Literal["jpeg", "png", "gif", "bmp", "webp", "other"]
 
 
 def picture_kind(data: bytes) -> Kind:
-    """Return the format by the file's first bytes; ``other`` for what the graph cannot decode."""
-    if data[:3] == b"\xff\xd8\xff":
+    """Return the format by the file's first bytes.
+
+    ``other`` is what the graph cannot decode, or decodes to other pixels than everybody else.
+    """
+    if data[:3] == b"\xff\xd8\xff" and not _is_bare_cmyk_jpeg(data):
         return "jpeg"
     if data[:8] == b"\x89PNG\r\n\x1a\n":
         return "png"
-    if data[:6] in (b"GIF87a", b"GIF89a"):
+    if data[:6] in (b"GIF87a", b"GIF89a") and _first_frame_fills_gif(data):
         return "gif"
     if data[:4] == b"RIFF" and data[8:12] == b"WEBP" and not _is_animated_webp(data):
         return "webp"
-    # Palette and run-length BMP decode silently wrong in TensorFlow.
-    if data[:2] == b"BM" and len(data) >= 34:
-        bits, compression = struct.unpack_from("<HI", data, 28)
-        if bits in (24, 32) and compression in (0, 3):
-            return "bmp"
+    if data[:2] == b"BM" and _is_plain_bmp(data):
+        return "bmp"
     return "other"
+
+
+def _is_bare_cmyk_jpeg(data: bytes) -> bool:
+    """Tell four-colour JPEG without Adobe's marker, which TensorFlow takes for inverted."""
+    position = 2
+    has_adobe_marker = False
+    while position + 10 <= len(data) and data[position] == 0xFF:
+        marker = data[position + 1]
+        if marker == 0xFF:  # a fill byte
+            position += 1
+            continue
+        if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):  # the frame header
+            return data[position + 9] == 4 and not has_adobe_marker
+        if marker in (0xDA, 0xD9):
+            break
+        has_adobe_marker |= marker == 0xEE and data[position + 4 : position + 9] == b"Adobe"
+        position += 2 + int.from_bytes(data[position + 2 : position + 4], "big")
+    return False
+
+
+def _first_frame_fills_gif(data: bytes) -> bool:
+    """Tell whether the first frame covers the screen: TensorFlow cuts off what it leaves free."""
+    if len(data) < 13:
+        return False
+    position = 13 + (3 << ((data[10] & 7) + 1) if data[10] & 0x80 else 0)
+    while data[position : position + 1] == b"!":  # extensions before the frame
+        position += 2
+        while position < len(data) and data[position]:
+            position += 1 + data[position]
+        position += 1
+    frame = data[position + 1 : position + 9]
+    return data[position : position + 1] == b"," and frame == b"\0\0\0\0" + data[6:10]
+
+
+def _is_plain_bmp(data: bytes) -> bool:
+    """Tell true colour in the usual order and exact length.
+
+    Palettes, run lengths and other orders decode silently wrong in TensorFlow; it refuses
+    bytes after the last row, which Photoshop writes.
+    """
+    if len(data) < 54:
+        return False
+    start, header, width, height = struct.unpack_from("<IIii", data, 10)
+    bits, compression = struct.unpack_from("<HI", data, 28)
+    usual_masks = struct.pack("<III", 0xFF0000, 0xFF00, 0xFF)
+    return (
+        header >= 40
+        and bits in (24, 32)
+        and (compression == 0 or (compression == 3 and data[54:66] == usual_masks))
+        and start + (width * bits + 31) // 32 * 4 * abs(height) == len(data)
+    )
 
 
 def _is_animated_webp(data: bytes) -> bool:
@@ -63,11 +129,21 @@ def picture_size(data: bytes) -> tuple[int, int]:
         DatasetError: not a picture in a format known here.
     """
     try:
-        with Image.open(io.BytesIO(data)) as picture:
+        with Image.open(io.BytesIO(data), formats=_PILLOW_FORMATS) as picture:
             width, height = picture.size
     except _PILLOW_ERRORS as error:
-        raise DatasetError("not a picture, or its header is damaged") from error
+        raise DatasetError(_why_unknown(data)) from error
     return height, width
+
+
+def _why_unknown(data: bytes) -> str:
+    if not data:
+        return "an empty file"
+    if data[4:8] == b"ftyp" and data[8:12] in (b"heic", b"heix", b"mif1", b"msf1", b"hevc"):
+        return "HEIC cannot be read here; convert it to JPEG"
+    if data[:2] == b"\xff\x0a" or data[:8] == b"\0\0\0\x0cJXL ":
+        return "JPEG XL cannot be read here; convert it to JPEG or PNG"
+    return "not a picture, or its header is damaged"
 
 
 def check_size(data: bytes, max_pixels: int = MAX_PIXELS) -> tuple[int, int]:
@@ -89,31 +165,47 @@ def decode_picture(data: bytes, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint
     """Decode to upright 8-bit RGB, (height, width, 3).
 
     Grey is repeated, alpha is dropped, the first frame of an animation is taken, 16 bits keep
-    their high byte. EXIF orientation is honoured in JPEG only, as in the served graph.
+    their high byte, and what is transparent in a GIF is black. EXIF orientation is honoured in
+    JPEG only, as in the served graph (and in TIFF, where the tag belongs to the format).
 
     Raises:
         DatasetError: damaged, unknown, or larger than ``max_pixels``.
     """
     check_size(data, max_pixels)
     kind = picture_kind(data)
-    if kind == "other":
+    # OpenCV gives the first animated frame of a PNG even where the picture itself is another,
+    # and what is transparent in a GIF a colour of its own choice.
+    if kind in ("other", "gif") or (kind == "png" and _is_animated_png(data)):
         return _decode_with_pillow(data)
-    image = cv2.imdecode(
-        np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION
-    )
+    try:
+        image = cv2.imdecode(
+            np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION
+        )
+    except cv2.error as error:  # its own limits of size
+        raise DatasetError(f"OpenCV refuses this {kind.upper()}: {error.err}") from error
     if image is None:
         raise DatasetError(f"damaged or cut-off {kind.upper()}")
     return turn_upright(image, jpeg_orientation(data)) if kind == "jpeg" else image
 
 
+def _is_animated_png(data: bytes) -> bool:
+    return data.find(b"acTL", 0, data.find(b"IDAT")) > 0
+
+
 def _decode_with_pillow(data: bytes) -> NDArray[np.uint8]:
     try:
-        with Image.open(io.BytesIO(data)) as picture:
+        with Image.open(io.BytesIO(data), formats=_PILLOW_FORMATS) as picture:
+            if picture.format == "GIF":
+                return _black_where_transparent(np.asarray(picture.convert("RGBA")))
             if picture.mode.startswith("I;16") or picture.mode in ("I", "F"):
                 return _high_byte(np.asarray(picture))
             return np.asarray(picture.convert("RGB"))
     except _PILLOW_ERRORS as error:
         raise DatasetError(f"damaged, or a format that Pillow cannot read ({error})") from error
+
+
+def _black_where_transparent(rgba: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    return np.where(rgba[:, :, 3:] > 0, rgba[:, :, :3], np.uint8(0))
 
 
 def _high_byte(grey: NDArray[np.generic]) -> NDArray[np.uint8]:
@@ -125,10 +217,15 @@ def _high_byte(grey: NDArray[np.generic]) -> NDArray[np.uint8]:
 def servable_bytes(data: bytes) -> bytes:
     """Return bytes that the served graph decodes to the same pixels as `decode_picture`.
 
-    The bytes themselves where the format allows it, else the picture as 8-bit PNG.
+    The bytes themselves where the format allows it, else the picture as 8-bit PNG. Its size is
+    not judged again: `check_size`, or the inspection of the dataset, comes before.
+
+    Raises:
+        DatasetError: the picture would have to be converted, but is damaged.
     """
     if picture_kind(data) != "other":
         return data
-    done, png = cv2.imencode(".png", cv2.cvtColor(decode_picture(data), cv2.COLOR_RGB2BGR))
+    image = decode_picture(data, NO_LIMIT)
+    done, png = cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
     assert done
     return bytes(png)

@@ -12,6 +12,8 @@ ORIENTATION_TAG = 0x0112
 UPRIGHT = 1
 # Metadata comes before the picture data; a marker chain longer than this is not looked at.
 MAX_SEGMENTS = 32
+# APP1 segments have at most 65,533 bytes of content; metadata before it may be as long again.
+HEADER_BYTES = 256 * 1024
 
 
 def jpeg_orientation(data: bytes) -> int:
@@ -22,6 +24,7 @@ def jpeg_orientation(data: bytes) -> int:
 
     Source: Exif 2.32, sections 4.5.4 (APP1) and 4.6.2 (IFD); tag 0x0112.
     """
+    data = data[:HEADER_BYTES]  # the served graph looks no further
     if data[:2] != b"\xff\xd8":
         return UPRIGHT
     position = 2

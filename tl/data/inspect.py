@@ -9,6 +9,7 @@ import os
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +24,9 @@ CREATE TABLE IF NOT EXISTS inspection_v1 (
     PRIMARY KEY (path, max_pixels)
 )
 """
+# Kind of a file that could not even be read. That says nothing of its content and may pass (rights,
+# a network folder), so it is not remembered.
+UNREAD = "unread"
 _Stamp = tuple[str, int, int]
 
 
@@ -33,7 +37,7 @@ class Inspection:
     Attributes:
         identity: sha256 of the encoded bytes, 64 hexadecimal digits; empty where unreadable.
         height, width: in pixels, upright.
-        kind: as `tl.data.decode.picture_kind` names it.
+        kind: as `tl.data.decode.picture_kind` names it, or `UNREAD`.
         fault: why it cannot be used, or None.
     """
 
@@ -79,8 +83,12 @@ def inspect_examples(
             found[index] = inspection
             on_progress(done)
     if cache is not None:
-        fresh = [(stamps[index], inspection) for index, inspection in found.items()]
-        _remember(cache, [(stamp, seen) for stamp, seen in fresh if stamp is not None], max_pixels)
+        fresh = [
+            (stamp, inspection)
+            for index, inspection in found.items()
+            if (stamp := stamps[index]) is not None and inspection.kind != UNREAD
+        ]
+        _remember(cache, fresh, max_pixels)
     return [
         found[index] if index in found else remembered[stamp]  # type: ignore[index]
         for index, stamp in enumerate(stamps)
@@ -90,6 +98,9 @@ def inspect_examples(
 def _inspect(example: Example, max_pixels: int) -> Inspection:
     try:
         data = example.read()
+    except DatasetError as error:
+        return Inspection("", 0, 0, UNREAD, str(error))
+    try:
         image = decode_picture(data, max_pixels)
     except DatasetError as error:
         return Inspection("", 0, 0, "other", str(error))
@@ -107,11 +118,9 @@ def _stamp(example: Example) -> _Stamp | None:
     return (os.path.abspath(example.path), status.st_size, status.st_mtime_ns)  # noqa: PTH100 - resolve() asks the disk for every link
 
 
-def _open(cache: Path) -> sqlite3.Connection:
+def _open(cache: Path) -> closing[sqlite3.Connection]:
     cache.mkdir(parents=True, exist_ok=True)
-    connection = sqlite3.connect(cache / "inspections.sqlite", timeout=10)
-    connection.execute(_SCHEMA)
-    return connection
+    return closing(sqlite3.connect(cache / "inspections.sqlite", timeout=10))
 
 
 def _remembered(
@@ -123,6 +132,7 @@ def _remembered(
     parents = {os.path.commonpath([stamp[0] for stamp in wanted])} if wanted else set()
     try:
         with _open(cache) as connection:
+            connection.execute(_SCHEMA)
             rows = [
                 row
                 for parent in parents
@@ -132,15 +142,17 @@ def _remembered(
                     (max_pixels, parent, parent + "\U0010ffff"),
                 )
             ]
-        connection.close()
-    except (sqlite3.Error, OSError):
-        return {}  # the cache saves time only; without it everything is read
+    except (sqlite3.Error, OSError, UnicodeError):
+        # The cache saves time only; without it everything is read. (A name that is no Unicode
+        # cannot be stored.)
+        return {}
     return {row[:3]: Inspection(*row[3:]) for row in rows if row[:3] in wanted}
 
 
 def _remember(cache: Path, fresh: Sequence[tuple[_Stamp, Inspection]], max_pixels: int) -> None:
     try:
-        with _open(cache) as connection:
+        with _open(cache) as connection, connection:
+            connection.execute(_SCHEMA)
             connection.executemany(
                 "INSERT OR REPLACE INTO inspection_v1 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 [
@@ -156,6 +168,5 @@ def _remember(cache: Path, fresh: Sequence[tuple[_Stamp, Inspection]], max_pixel
                     for stamp, seen in fresh
                 ],
             )
-        connection.close()
-    except (sqlite3.Error, OSError):
+    except (sqlite3.Error, OSError, UnicodeError):
         return  # a full or read-only cache loses nothing

@@ -4,7 +4,9 @@ Receives what the user typed, gives a `Dataset` in a fixed order. Nothing is dec
 """
 
 import gzip
+import math
 import os
+import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -77,7 +79,7 @@ def read_folder(root: Path) -> Dataset:
     ignored = 0
     for side, top in sides:
         for folder in _sub_folders(top):
-            for path in _files(folder):
+            for path in _files(folder, above={os.path.realpath(root), os.path.realpath(top)}):
                 if _is_picture(path.name):
                     key = path.relative_to(root).as_posix()
                     found_files.append((key, folder.name, path, side))
@@ -109,8 +111,9 @@ def _sub_folders(root: Path) -> list[Path]:
     ]
 
 
-def _files(folder: Path) -> Iterator[Path]:
-    seen: set[str] = set()
+def _files(folder: Path, above: set[str]) -> Iterator[Path]:
+    """Yield the files below a folder; a link back to one ``above`` leads to other classes."""
+    seen = set(above)
 
     def refuse(error: OSError) -> None:
         raise DatasetError(f"cannot list {error.filename}: {error.strerror}") from error
@@ -144,20 +147,28 @@ def read_idx(root: Path) -> Dataset:
     """Read the IDX files of MNIST or Fashion-MNIST, gzipped or not.
 
     Raises:
-        DatasetError: a file is cut off, or the labels beside the pictures are missing.
+        DatasetError: a file is cut off, the labels beside the pictures are missing, or there are
+            other ones than 0 to 9.
     """
+    is_fashion = "fashion" in root.resolve().name.lower()
+    names = FASHION_CLASSES if is_fashion else tuple(str(digit) for digit in range(10))
     examples: list[Example] = []
     for prefix, side in IDX_SIDES.items():
         images = _idx(root, f"{prefix}-images-idx3-ubyte", 3)
         labels = _idx(root, f"{prefix}-labels-idx1-ubyte", 1)
         if len(images) != len(labels):
             raise DatasetError(f"{root}: {len(images)} pictures but {len(labels)} labels")
+        if not images.size:
+            raise DatasetError(f"{root}: {prefix}-images-idx3-ubyte holds no picture")
+        if labels.max() >= len(names):
+            raise DatasetError(
+                f"{root}: {prefix}-labels-idx1-ubyte has label {labels.max()}; IDX files are read "
+                f"for the {len(names)} classes of MNIST and Fashion-MNIST, 0 to {len(names) - 1}"
+            )
         examples += [
             Example(f"{prefix}/{index:05d}.png", int(label), None, encode_png(image), side)
             for index, (image, label) in enumerate(zip(images, labels, strict=True))
         ]
-    is_fashion = "fashion" in root.resolve().name.lower()
-    names = FASHION_CLASSES if is_fashion else tuple(str(digit) for digit in range(10))
     return Dataset(root.resolve().name, names, tuple(examples))
 
 
@@ -167,12 +178,13 @@ def _idx(root: Path, name: str, axes: int) -> NDArray[np.uint8]:
             try:
                 with opener(path, "rb") as file:
                     data = file.read()
-            except (OSError, EOFError) as error:
+            except (OSError, EOFError, zlib.error) as error:
                 raise DatasetError(f"cannot read {path}: {error}") from error
-            shape = tuple(np.frombuffer(data[4 : 4 + 4 * axes], ">u4").tolist())
-            if data[:4] != bytes([0, 0, 8, axes]) or len(data) != 4 + 4 * axes + np.prod(shape):
+            start = 4 + 4 * axes
+            shape = [int.from_bytes(data[at : at + 4], "big") for at in range(4, start, 4)]
+            if data[:4] != bytes([0, 0, 8, axes]) or len(data) != start + math.prod(shape):
                 raise DatasetError(f"{path} is no IDX file of {axes} axes of bytes, or is cut off")
-            return np.frombuffer(data, np.uint8, offset=4 + 4 * axes).reshape(shape)
+            return np.frombuffer(data, np.uint8, offset=start).reshape(shape)
     raise DatasetError(f"{root} has no {name}.gz, which belongs beside its other IDX files")
 
 

@@ -14,6 +14,10 @@ from tl.data.example import SIDES, Side
 from tl.errors import DatasetError
 
 
+# Along the draw, from 0 to 1: a picture below the first threshold tests, then validates.
+DRAW_ORDER: tuple[Side, ...] = ("test", "val", "train")
+
+
 def assign_sides(
     identities: Sequence[str],
     labels: Sequence[int],
@@ -42,8 +46,9 @@ def assign_sides(
         One side per picture.
 
     Raises:
-        DatasetError: a class has too few pictures for the sides that are asked for, or the
-            same picture was given on two sides.
+        DatasetError: a class has too few pictures for the sides that are asked for.
+
+    The same picture given on two sides keeps the one where it can leak least.
     """
     given = given if given is not None else [None] * len(identities)
     wanted: list[tuple[Side, float]] = []
@@ -102,25 +107,41 @@ def _fill_empty_sides(
         for side in ("train", *wanted):
             if count[label, side]:
                 continue
-            by_side = Counter(chosen[identity] for identity in members[label])
-            donor, spare = max(by_side.items(), key=lambda item: item[1], default=("train", 0))
-            if spare < 2:
-                total = sum(count[label, one] for one in SIDES)
-                raise _too_few(name, total, wanted)
-            # Training lies above the thresholds, so its nearest picture has the largest draw.
+            # A side may give one away if another of that class stays on it.
+            spare = {
+                chosen[identity]: count[label, chosen[identity]]
+                for identity in members[label]
+                if count[label, chosen[identity]] >= 2
+            }
+            if not spare:
+                raise _too_few(name, {one: count[label, one] for one in SIDES}, side, wanted)
+            donor = max(spare, key=spare.__getitem__)
             candidates = [one for one in members[label] if chosen[one] == donor]
-            moved = candidates[-1] if side == "train" else candidates[0]
+            is_above = DRAW_ORDER.index(donor) > DRAW_ORDER.index(side)
+            moved = candidates[0] if is_above else candidates[-1]
             chosen[moved] = side
             count[label, donor] -= 1
             count[label, side] += 1
 
 
-def _too_few(name: str, count: int, wanted: Sequence[Side]) -> DatasetError:
+def _too_few(
+    name: str, counts: Mapping[Side, int], empty: Side, wanted: Sequence[Side]
+) -> DatasetError:
     needs = 1 + len(wanted)
+    total = sum(counts.values())
+    ways_out = (
+        "Add pictures, remove the class's folder, or pass --set data.val_fraction=0 or "
+        "data.test_fraction=0"
+    )
+    if total >= needs:
+        bound = ", ".join(f"{count} on {side}" for side, count in counts.items() if count)
+        return DatasetError(
+            f"class {name!r} has no picture on {empty}, and none that may move there ({bound}, by "
+            f"the dataset's folders or the split file). {ways_out}"
+        )
     return DatasetError(
-        f"class {name!r} has {count} different pictures, but a split into "
-        f"train{''.join(' and ' + side for side in reversed(wanted))} needs {needs}. Add pictures, "
-        "remove the class's folder, or pass --set data.val_fraction=0 or data.test_fraction=0"
+        f"class {name!r} has {total} different picture{'s' if total != 1 else ''}, but a split into "
+        f"train{''.join(' and ' + side for side in reversed(wanted))} needs {needs}. {ways_out}"
     )
 
 
@@ -138,8 +159,13 @@ def read_split(path: Path) -> dict[str, Side]:
     """
     try:
         lists = json.loads(path.read_text())
-        return {str(identity): side for side in SIDES for identity in lists[side]}
+        split = {identity: side for side in SIDES for identity in list[str](lists[side])}
+        if set(map(type, lists.values())) != {list} or not all(isinstance(i, str) for i in split):
+            raise TypeError("no lists of identities")
+        if len(split) < sum(map(len, lists.values())):
+            raise ValueError("an identity is there twice, or on an unknown side")
     except OSError as error:
         raise DatasetError(f"cannot read the split {path}: {error.strerror or error}") from error
     except (ValueError, KeyError, TypeError) as error:
         raise DatasetError(f"{path} is no split file of tl ({error!r})") from error
+    return split

@@ -11,7 +11,7 @@ def build(name: str) -> keras.Model:
 
 
 def test_mobilenet_has_the_five_stages_of_its_paper() -> None:
-    model = build("tl_small")
+    model = build("mobilenet_0.5")
 
     found = stages(model)
 
@@ -23,6 +23,13 @@ def test_mobilenet_has_the_five_stages_of_its_paper() -> None:
     assert [tuple(output.shape[1:]) for output in stage_outputs(model)] == [
         (32, 32, 32), (16, 16, 64), (8, 8, 128), (4, 4, 256), (2, 2, 512),
     ]  # fmt: skip
+
+
+def test_shipped_backbone_ends_with_the_blocks_that_it_pools() -> None:
+    found = stages(build("tl_small"))
+
+    assert [stage.stride for stage in found] == [2, 4, 8, 16]
+    assert {"conv_dw_6", "conv_pw_7", "features"} <= set(found[-1].layer_names)
 
 
 def test_padding_for_the_next_stage_is_not_a_stage_output() -> None:
@@ -63,7 +70,7 @@ def test_nested_layers_of_convnext_count_with_their_stride() -> None:
 
 
 def test_stage_outputs_can_be_read_by_one_model() -> None:
-    model = build("tl_small")
+    model = build("mobilenet_0.5")
 
     endpoints = keras.Model(model.input, stage_outputs(model))
 
