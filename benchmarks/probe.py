@@ -2,8 +2,8 @@
 
     python benchmarks/probe.py FLOWER_PHOTOS
 
-Few-shot accuracy on pictures that the backbone has not seen: 20 a class to learn from, all others to
-test, 5 draws. The numbers are in docs/pretrain.md.
+Few-shot accuracy on pictures that the backbone has not seen: 20 a class to learn from, all others
+to test, 5 draws. The numbers are in docs/pretrain.md.
 """
 
 import sys
