@@ -18,7 +18,7 @@ from tl.data.example import Example
 from tl.errors import DatasetError
 
 _SCHEMA = """
-CREATE TABLE IF NOT EXISTS inspection_v1 (
+CREATE TABLE IF NOT EXISTS inspection_v2 (
     path TEXT, size INTEGER, mtime_ns INTEGER, max_pixels INTEGER,
     identity TEXT, height INTEGER, width INTEGER, kind TEXT, fault TEXT,
     PRIMARY KEY (path, max_pixels)
@@ -138,7 +138,7 @@ def _remembered(
                 for parent in parents
                 for row in connection.execute(
                     "SELECT path, size, mtime_ns, identity, height, width, kind, fault "
-                    "FROM inspection_v1 WHERE max_pixels = ? AND path >= ? AND path < ?",
+                    "FROM inspection_v2 WHERE max_pixels = ? AND path >= ? AND path < ?",
                     (max_pixels, parent, parent + "\U0010ffff"),
                 )
             ]
@@ -154,7 +154,7 @@ def _remember(cache: Path, fresh: Sequence[tuple[_Stamp, Inspection]], max_pixel
         with _open(cache) as connection, connection:
             connection.execute(_SCHEMA)
             connection.executemany(
-                "INSERT OR REPLACE INTO inspection_v1 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                "INSERT OR REPLACE INTO inspection_v2 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 [
                     (
                         *stamp,

@@ -210,12 +210,11 @@ def raises_nothing_but_dataset_errors(data: bytes) -> None:
     try:
         image = decode_picture(data, max_pixels=4_000_000)
         servable_bytes(data)
-    except DatasetError as error:
-        assert str(error)
-    else:
-        assert image.dtype == np.uint8
-        assert image.ndim == 3
-        assert image.shape[2] == 3
+    except DatasetError:
+        return
+    assert image.dtype == np.uint8
+    assert image.ndim == 3
+    assert image.shape[2] == 3
 
 
 BEGINNINGS = st.sampled_from(
