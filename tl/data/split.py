@@ -13,7 +13,6 @@ from pathlib import Path
 from tl.data.example import SIDES, Side
 from tl.errors import DatasetError
 
-
 # Along the draw, from 0 to 1: a picture below the first threshold tests, then validates.
 DRAW_ORDER: tuple[Side, ...] = ("test", "val", "train")
 
@@ -139,9 +138,10 @@ def _too_few(
             f"class {name!r} has no picture on {empty}, and none that may move there ({bound}, by "
             f"the dataset's folders or the split file). {ways_out}"
         )
+    pictures = "1 different picture" if total == 1 else f"{total} different pictures"
+    sides = " and ".join(("train", *reversed(wanted)))
     return DatasetError(
-        f"class {name!r} has {total} different picture{'s' if total != 1 else ''}, but a split into "
-        f"train{''.join(' and ' + side for side in reversed(wanted))} needs {needs}. {ways_out}"
+        f"class {name!r} has {pictures}, but a split into {sides} needs {needs}. {ways_out}"
     )
 
 
