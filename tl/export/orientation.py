@@ -54,7 +54,7 @@ def _find_exif(header: Any, size: Any) -> tuple[Any, Any]:
             count + 1,
         )
 
-    start = tf.where(size >= 6, 2, 0)
+    start = tf.where((size >= 6) & tf.reduce_all(header[:2] == [0xFF, 0xD8]), 2, 0)
     _, tiff, end, _ = tf.while_loop(goes_on, step, [start, 0, 0, 0], parallel_iterations=1)
     return tiff, end
 

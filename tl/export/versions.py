@@ -3,7 +3,6 @@
 A version is written aside under a name that no server takes for one, then renamed in one step.
 """
 
-import os
 import shutil
 import tempfile
 from collections.abc import Callable
@@ -67,10 +66,14 @@ def check_writable(model_folder: Path) -> None:
         nearest = nearest.parent
     if not nearest.is_dir():
         raise ExportError(f"cannot write to {model_folder}: {nearest} is a file")
-    if not os.access(nearest, os.W_OK | os.X_OK):
+    try:
+        # Tried, because permissions tell root, and network file systems, little.
+        Path(tempfile.mkdtemp(prefix=".writing-", dir=nearest)).rmdir()
+    except OSError as error:
         raise ExportError(
-            f"cannot write to {model_folder}: {nearest} is not writable. Choose another --output"
-        )
+            f"cannot write to {model_folder}: {nearest} is not writable "
+            f"({error.strerror or error}). Choose another --output"
+        ) from error
 
 
 def _claim(aside: Path, model_folder: Path) -> Path:

@@ -1,0 +1,174 @@
+"""A folder of small pictures, and one model that was really trained, exported and tracked.
+
+Training it takes longer than most tests, so it is made once and looked at by many. Whoever changes
+something in it works on a copy.
+"""
+
+import io
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+if TYPE_CHECKING:
+    from pipelines.finetune import FinetuneResult
+    from pipelines.plan import Plan
+
+# Before TensorFlow, Keras or MLflow is imported by any test.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ["CUDA_VISIBLE_DEVICES"] = ""
+os.environ.pop("MLFLOW_TRACKING_URI", None)
+
+Pixels = NDArray[np.uint8]
+CLASSES = ("blue", "green", "red")
+PICTURES_PER_CLASS = 12
+SETTINGS = {
+    "model.backbone": "tl_small",
+    "model.weights": "tl",
+    "model.image_size": 32,
+    "augment.feature_views": 1,
+    "training.strategy": "last",
+    "training.head_epochs": 6,
+    "training.epochs": 2,
+    "training.learning_rate": 1e-3,
+    "training.batch_size": 8,
+}
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    # MLflow 3.x asks its SQLite store for runs in a way that SQLAlchemy 2.1 discourages; the
+    # warning comes up in our thread that sends to it.
+    config.addinivalue_line(
+        "filterwarnings", "ignore:The ``noload`` loader strategy:DeprecationWarning"
+    )
+
+
+def coloured_picture(label: int, number: int) -> Pixels:
+    """A noisy 40 x 48 picture whose colour and stripes tell its class, but for one in four.
+
+    The odd ones keep accuracy below 1 and scores away from 0 and 1, where a wrong answer shows.
+    """
+    rng = np.random.default_rng((label, number))
+    picture = rng.integers(0, 90, (40, 48, 3))
+    if number % 4 == 3:
+        label = (label + 1) % 3
+    picture[:, :, 2 - label] += 120
+    picture[:: 2 + label] += 40
+    return picture.clip(0, 255).astype(np.uint8)
+
+
+def encode(picture: Pixels, kind: str = "JPEG", **options: Any) -> bytes:
+    """Encode a picture with Pillow."""
+    buffer = io.BytesIO()
+    Image.fromarray(picture).save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+def write_pictures(root: Path, classes: dict[str, int] | None = None) -> Path:
+    """Write a folder of JPEGs, a sub-folder a class."""
+    for label, (name, count) in enumerate((classes or dict.fromkeys(CLASSES, 12)).items()):
+        (root / name).mkdir(parents=True)
+        for number in range(count):
+            data = encode(coloured_picture(label % 3, number + 1000 * (label // 3)), quality=95)
+            (root / name / f"{number:02}.jpg").write_bytes(data)
+    return root
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A finished run.
+
+    Attributes:
+        home: the working directory it ran in, with runs/, models/ and mlflow.db.
+        dataset: folder of pictures.
+        run: its folder.
+        version: the published SavedModel.
+        plan: what was asked for.
+        result: what `finetune` returned.
+    """
+
+    home: Path
+    dataset: Path
+    run: Path
+    version: Path
+    plan: "Plan"
+    result: "FinetuneResult"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep tl's cache out of the user's home."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TL_CACHE_DIR", str(tmp_path_factory.mktemp("tl_cache")))
+        yield
+
+
+@pytest.fixture(scope="session")
+def make_pictures() -> Callable[..., Path]:
+    """Function that writes JPEGs: ``make_pictures(folder, {"cats": 5, "dogs": 4})``."""
+    return write_pictures
+
+
+@pytest.fixture(scope="session")
+def make_picture() -> Callable[[int, int], Pixels]:
+    """Function from label and number to a 40 x 48 picture like those of `pictures`."""
+    return coloured_picture
+
+
+@pytest.fixture(scope="session")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three classes of twelve JPEGs; nobody writes into it."""
+    return write_pictures(tmp_path_factory.mktemp("data") / "colours")
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of datasets and weights that are too large, or not ours, for the repository."""
+    folder = Path(__file__).resolve().parents[2] / "shared"
+    if not folder.is_dir():
+        pytest.skip("no folder `shared` beside the checkout: no real photographs or weights here")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def settings() -> dict[str, Any]:
+    """What makes a run over `pictures` take seconds."""
+    return dict(SETTINGS)
+
+
+@pytest.fixture(scope="session")
+def trained(pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    """A run of `finetune` over `pictures`, in a working directory of its own."""
+    from pipelines.finetune import finetune
+    from pipelines.plan import make_plan
+    from tl.config import read_config
+
+    home = tmp_path_factory.mktemp("home")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(home)
+        plan = make_plan(read_config(None, (), {"dataset": str(pictures), **SETTINGS}))
+        result = finetune(plan)
+        assert result.exported is not None
+        assert result.tracking_fault is None
+        return Trained(
+            home,
+            pictures,
+            result.run.resolve(),
+            result.exported.path.resolve(),
+            plan,
+            result,
+        )
+
+
+@pytest.fixture(scope="session")
+def served(trained: Trained) -> Any:
+    """The published SavedModel, loaded by TensorFlow."""
+    from tl.evaluation.served import load_served_model
+
+    return load_served_model(trained.version)
