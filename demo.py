@@ -112,5 +112,6 @@ def stop(server: subprocess.Popen[str]) -> None:
 
 
 if __name__ == "__main__":
-    os.chdir(Path(__file__).parent)
+    # Runs, models and the experiment store go to the project's folder, or to the one given.
+    os.chdir(sys.argv[1] if len(sys.argv) > 1 else Path(__file__).parent)
     sys.exit(main())

@@ -7,6 +7,7 @@ What it reaches on real photographs, with the spread over seeds, is in docs/benc
 
 import contextlib
 import dataclasses
+import datetime
 import importlib.metadata
 import importlib.util
 import json
@@ -35,7 +36,7 @@ from tl.run_folder import RUNS, RunRecord, new_run_id, write_record
 from tl.tracking import JournalTracker, Tracker, default_store
 from tl.training.checkpoints import save_weights
 from tl.training.devices import Device, prepare_device
-from tl.training.progress import EpochRecord, Listener, Silent
+from tl.training.progress import EpochRecord, Listener, Silent, epoch_line
 from tl.training.tuning import train_classifier
 
 
@@ -327,6 +328,7 @@ class _Recording:
 
     def phase_started(self, phase: str, epochs: int, steps_per_epoch: int) -> None:
         """Pass it on."""
+        self._epochs = epochs
         self._listener.phase_started(phase, epochs, steps_per_epoch)
 
     def step_done(self, phase: str, epoch: int, step: int, images: int) -> None:
@@ -335,12 +337,12 @@ class _Recording:
 
     def epoch_done(self, record: EpochRecord) -> None:
         """Keep it, and pass it on."""
-        self._epochs += 1
         phase = record.phase.replace(" ", "_")
         values = {f"{phase}.{name}": value for name, value in record.metrics.items()}
         values[f"{phase}.images_per_second"] = record.images_per_second
         self._tracker.metrics(values, step=record.step)
-        self._log.write(json.dumps(dataclasses.asdict(record)) + "\n")
+        now = datetime.datetime.now().isoformat(sep=" ", timespec="seconds")
+        self._log.write(f"{now}  {epoch_line(record, self._epochs)}\n")
         self._log.flush()
         self._listener.epoch_done(record)
 

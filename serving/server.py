@@ -21,6 +21,7 @@ from serving.drain import Drain
 from serving.errors import StartError
 from serving.flags import parse_command_line
 from serving.listeners import bind_grpc, bind_rest, show_address
+from serving.startup_noise import without_startup_noise
 
 logger = logging.getLogger(__name__)
 
@@ -213,7 +214,8 @@ def _check_paths(config: ServerConfig) -> None:
 def _quieten_tensorflow() -> None:
     # Read when TensorFlow is imported; what a user has set stays.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    import tensorflow as tf
+    with without_startup_noise():
+        import tensorflow as tf
 
     # The loader of sessions warns that it is deprecated at its first use.
     tf.get_logger().setLevel(logging.ERROR)

@@ -3,20 +3,7 @@
 import sys
 from typing import Any
 
-from tl.training.progress import EpochRecord, Listener
-
-_SHOWN = ("loss", "accuracy", "val_loss", "val_accuracy")
-
-
-def epoch_line(record: EpochRecord, epochs: int) -> str:
-    """Return one line for one finished epoch."""
-    figures = "  ".join(
-        f"{name} {record.metrics[name]:.4f}" for name in _SHOWN if name in record.metrics
-    )
-    return (
-        f"{record.phase} {record.epoch:>{len(str(epochs))}}/{epochs}  {figures}  "
-        f"{record.images_per_second:,.0f} pictures/s{'  best' if record.best else ''}"
-    )
+from tl.training.progress import EpochRecord, Listener, epoch_line
 
 
 class PlainProgress:

@@ -27,6 +27,20 @@ class EpochRecord:
     best: bool
 
 
+_SHOWN = ("loss", "accuracy", "val_loss", "val_accuracy")
+
+
+def epoch_line(record: EpochRecord, epochs: int) -> str:
+    """Return one line for people about a finished epoch of at most ``epochs``."""
+    figures = "  ".join(
+        f"{name} {record.metrics[name]:.4f}" for name in _SHOWN if name in record.metrics
+    )
+    return (
+        f"{record.phase} {record.epoch:>{len(str(epochs))}}/{epochs}  {figures}  "
+        f"{record.images_per_second:,.0f} pictures/s{'  best' if record.best else ''}"
+    )
+
+
 class Listener(Protocol):
     """Told of progress; the command line draws it, a log file writes it."""
 
