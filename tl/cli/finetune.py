@@ -54,6 +54,7 @@ def finetune(file: Path | None, settings: tuple[str, ...], dry_run: bool, **flag
 
     start_keras()
     from pipelines.finetune import finetune as run
+
     from tl.cli.progress import progress_listener
 
     listener = progress_listener()
