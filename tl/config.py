@@ -5,6 +5,7 @@ No TensorFlow here, so that a bad key or value is refused at once.
 
 import dataclasses
 import json
+import math
 import re
 import tomllib
 import types
@@ -130,7 +131,7 @@ class TrainingConfig:
             value = getattr(self, name)
             _require(0 <= value < 1, f"training.{name}", value, "0 to below 1")
         decay = self.weight_decay
-        _require(0 <= decay < 1, "training.weight_decay", decay, "0 to below 1")
+        _require(0 <= decay < math.inf, "training.weight_decay", decay, "0 or more")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,6 +11,7 @@ import dataclasses
 import datetime
 import json
 import secrets
+import typing
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -78,14 +79,23 @@ def read_record(folder: Path) -> RunRecord:
     path = folder / "run.json"
     try:
         facts = json.loads(path.read_text())
+        _check_types(facts)
         facts["config"] = config_from_json(json.dumps(facts["config"]))
         facts["image_size"] = tuple(facts["image_size"])
         facts["class_names"] = tuple(facts["class_names"])
         return RunRecord(**facts)
     except OSError as error:
         raise ConfigError(f"{folder} is no run: {path.name}: {error.strerror or error}") from error
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, ConfigError) as error:
         raise ConfigError(f"{path} was not written by this version of tl ({error})") from error
+
+
+def _check_types(facts: Mapping[str, Any]) -> None:
+    stored = {tuple[int, int]: list, tuple[str, ...]: list, str: str}
+    for key, hint in typing.get_type_hints(RunRecord).items():
+        kind = stored.get(hint, dict)
+        if key in facts and not isinstance(facts[key], kind):
+            raise TypeError(f"{key} = {facts[key]!r}")
 
 
 def find_run(run: str) -> Path:
@@ -99,6 +109,8 @@ def find_run(run: str) -> Path:
         return path
     known = sorted(record.parent.name for record in RUNS.glob("*/run.json"))
     matches = [name for name in known if name.startswith(run) or name.endswith(run)]
+    if run in known:  # though longer ones begin or end like it
+        matches = [run]
     if len(matches) == 1:
         return RUNS / matches[0]
     if matches:
