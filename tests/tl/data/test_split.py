@@ -173,8 +173,8 @@ def test_empty_side_is_filled_with_the_picture_drawn_nearest_to_it() -> None:
 @settings(max_examples=40, deadline=None)
 def test_given_sides_are_kept(seed: int, drawn: list[Side]) -> None:
     identities, labels = many(20)
-    given_sides: list[Side | None] = list(drawn)
-    given_sides[:9] = ["train"] * 3 + ["val"] * 3 + ["test"] * 3
+    one_each: list[Side | None] = [SIDES[i // 3] for i in range(9)]
+    given_sides = one_each + drawn[9:]
 
     assert assign(identities, labels, seed=seed, given=given_sides) == given_sides
 
