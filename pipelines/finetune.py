@@ -30,7 +30,7 @@ from tl.augment.recipes import Augmentation
 from tl.classifier import Classifier, build_classifier
 from tl.data.batches import decoded_pictures
 from tl.data.split import write_split
-from tl.errors import ExportError, Interrupted, TlError, TrackingError
+from tl.errors import ExportError, Interrupted, TrackingError, TrainingError
 from tl.evaluation.charts import draw_confusion, draw_curves
 from tl.run_folder import RUNS, RunRecord, new_run_id, write_record
 from tl.tracking import JournalTracker, Tracker, default_store
@@ -78,17 +78,24 @@ def finetune(
     """
     stopwatch = _Stopwatch()
     folder = RUNS / new_run_id(plan.name)
-    folder.mkdir(parents=True)
-    tracker = JournalTracker(
-        folder, default_store(), plan.config.experiment or plan.name, folder.name
-    )
-    device = prepare_device(plan.config.training.mixed_precision)
-    say(f"training on {device.description}, {device.precision}")
-    record = _record(plan, folder, device)
-    write_record(folder, record)
-    write_split(folder / SPLIT, plan.data.split())
-    _describe(tracker, plan, record, folder)
     try:
+        folder.mkdir(parents=True)
+        tracker = JournalTracker(
+            folder, default_store(), plan.config.experiment or plan.name, folder.name
+        )
+    except OSError as error:
+        raise TrainingError(
+            f"cannot write the run to {folder.absolute()}: {error.strerror or error}. Work in a "
+            "folder that you may write to, on a disk with room"
+        ) from error
+    record: RunRecord | None = None
+    try:
+        device = prepare_device(plan.config.training.mixed_precision)
+        say(f"training on {device.description}, {device.precision}")
+        record = _record(plan, folder, device)
+        write_record(folder, record)
+        write_split(folder / SPLIT, plan.data.split())
+        _describe(tracker, plan, record, folder)
         with stopwatch("build"):
             keras.utils.set_random_seed(plan.config.seed)
             classifier = _build(plan)
@@ -99,6 +106,10 @@ def finetune(
             records = _train(plan, classifier, folder, tracker, listener or Silent())
         with stopwatch("export and evaluate"):
             exported = _export(folder, plan, device, say)
+        with stopwatch("track"):
+            _report(tracker, folder, records, exported, record)
+            _end(folder, record, "finished", _outcome(exported))
+            fault = _finish(tracker, "FINISHED")
     except KeyboardInterrupt:
         _end(folder, record, "stopped", {})
         fault = _finish(tracker, "KILLED")
@@ -106,15 +117,17 @@ def finetune(
             f"stopped by Ctrl-C. The best weights so far are kept; to publish them: "
             f"tl export {folder}{f' ({fault})' if fault else ''}"
         ) from None
-    except TlError:
+    except OSError as error:
+        _end(folder, record, "failed", {})
+        _finish(tracker, "FAILED")
+        raise TrainingError(
+            f"the run could not go on: {error}. What it has is kept; once the cause is mended: "
+            f"tl export {folder}"
+        ) from error
+    except BaseException:
         _end(folder, record, "failed", {})
         _finish(tracker, "FAILED")
         raise
-    with stopwatch("track"):
-        _report(tracker, folder, records, exported, record)
-        outcome = _outcome(exported)
-        _end(folder, record, "finished", outcome)
-        fault = _finish(tracker, "FINISHED")
     return FinetuneResult(
         run=folder,
         exported=exported,
@@ -306,7 +319,9 @@ def _outcome(exported: Exported | None) -> dict[str, Any]:
     }
 
 
-def _end(folder: Path, record: RunRecord, state: str, outcome: dict[str, Any]) -> None:
+def _end(folder: Path, record: RunRecord | None, state: str, outcome: dict[str, Any]) -> None:
+    if record is None:  # nothing had begun
+        return
     with contextlib.suppress(OSError):  # on a full disk the error that led here is what counts
         write_record(folder, dataclasses.replace(record, state=state, outcome=outcome))
 
