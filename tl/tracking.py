@@ -22,6 +22,7 @@ from tl.errors import TrackingError
 JOURNAL = "tracking.jsonl"
 PROGRESS = "tracking.sent.json"
 ENVIRONMENT_KEY = "MLFLOW_TRACKING_URI"
+JOURNAL_TAG = "tl.run"  # finds the run again whose id a killed sender could not note down
 PARAMETER_LENGTH = 6000  # MLflow cuts longer ones; the whole config is an artefact too
 _log = logging.getLogger(__name__)
 
@@ -193,12 +194,9 @@ class _MlflowSender:
         when = event["time_ms"]
         match event["kind"]:
             case "begin":
-                run = self._client.create_run(
-                    self._experiment(event["experiment"]),
-                    start_time=when,
-                    run_name=event["run_name"],
+                self.run_id = self._begin(
+                    self._experiment(event["experiment"]), event["run_name"], when
                 )
-                self.run_id = run.info.run_id
             case "parameters":
                 parameters = [
                     Param(key, value[:PARAMETER_LENGTH]) for key, value in event["values"].items()
@@ -218,6 +216,15 @@ class _MlflowSender:
                     self._client.log_artifact(self.run_id, event["path"], event["folder"] or None)
             case "end":
                 self._client.set_terminated(self.run_id, event["state"], end_time=when)
+
+    def _begin(self, experiment: str, run_name: str, when: int) -> str:
+        """Return the run of this journal, made by a sender that was killed or made now."""
+        for run in self._client.search_runs([experiment], f"tags.`{JOURNAL_TAG}` = '{run_name}'"):
+            if run.info.start_time == when:
+                return str(run.info.run_id)
+        tags = {JOURNAL_TAG: run_name}
+        made = self._client.create_run(experiment, start_time=when, tags=tags, run_name=run_name)
+        return str(made.info.run_id)
 
     def _experiment(self, name: str) -> str:
         found = self._client.get_experiment_by_name(name)

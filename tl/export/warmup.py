@@ -6,6 +6,8 @@ import numpy as np
 import tensorflow as tf
 from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
 
+from tl.errors import ExportError
+
 BATCH_SIZES = (1, 4)
 
 
@@ -15,12 +17,25 @@ def write_warmup_requests(version: Path, name: str) -> None:
     Args:
         version: folder of the SavedModel.
         name: of the model.
+
+    Raises:
+        ExportError: they cannot be written; a full disk among others.
     """
     noise = np.random.default_rng(0).integers(0, 256, (240, 320, 3), np.uint8)
     picture = tf.io.encode_jpeg(noise).numpy()
     folder = version / "assets.extra"
     folder.mkdir(exist_ok=True)
-    with tf.io.TFRecordWriter(str(folder / "tf_serving_warmup_requests")) as writer:
+    try:
+        _write(folder / "tf_serving_warmup_requests", name, picture)
+    except tf.errors.OpError as error:
+        raise ExportError(
+            f"cannot write the warm-up requests below {folder}: {error.message}. Free some "
+            "space or choose another --output; no version was added"
+        ) from error
+
+
+def _write(path: Path, name: str, picture: bytes) -> None:
+    with tf.io.TFRecordWriter(str(path)) as writer:
         for size in BATCH_SIZES:
             request = predict_pb2.PredictRequest()
             request.model_spec.name = name

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from typing import Any
 
 import keras
-import numpy as np
 
 from tl.errors import TrainingError
 from tl.training.losses import SmoothedCrossEntropy
@@ -57,7 +56,8 @@ def run_phase(
         first_epoch: epochs done before, of a resumed phase.
         first_step: updates of the phases before this one.
         patience: epochs without a better validation loss before stopping; None never stops.
-        restore_best: end with the weights of the best validation loss.
+        restore_best: end with the weights of the best validation loss; without validation, with
+            those of the last epoch.
         loss_to_beat: validation loss that an epoch has to get below to count as best.
         on_best: called whenever validation is the best so far (to store the weights).
         on_epoch: called after every epoch with its number (to store a checkpoint).
@@ -130,14 +130,18 @@ class _Report(keras.callbacks.Callback):  # type: ignore[misc]
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         metrics = {name: float(value) for name, value in (logs or {}).items()}
-        if not np.isfinite(metrics["loss"]):
+        # The last update of an epoch shows in validation only.
+        losses = [metrics[name] for name in ("loss", "val_loss") if name in metrics]
+        wrong = [one for one in losses if not math.isfinite(one)]
+        if wrong:
             raise TrainingError(
-                f"the loss of phase {self._phase!r} became {metrics['loss']} in epoch {epoch + 1}. "
+                f"the loss of phase {self._phase!r} is no finite number in epoch {epoch + 1}. "
                 "Lower the learning rate with --set training.learning_rate=... or "
                 "training.fine_tune_learning_rate=..."
             )
-        loss = metrics.get("val_loss", metrics["loss"])
-        best = loss < self._best_loss
+        loss = losses[-1]
+        # Without validation nothing says that an epoch is worse than the one before.
+        best = "val_loss" not in metrics or loss < self._best_loss
         if best:
             self._best_loss, self._since_best = loss, 0
             self.best_weights = self.model.get_weights()

@@ -64,7 +64,7 @@ def train_classifier(
             step, loss_before,
         )  # fmt: skip
         records += tuned
-        if validation and min(one.metrics["val_loss"] for one in tuned) > loss_before:
+        if validation and not any(one.best for one in tuned):
             classifier.model.set_weights(before)
     return records
 

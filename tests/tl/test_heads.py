@@ -1,0 +1,68 @@
+"""A head begins undecided, and sees standardised features."""
+
+import keras
+import numpy as np
+import pytest
+
+from tl.heads import NORM, linear_head, standardise
+
+
+def new_head(n_features: int = 4, n_classes: int = 3) -> keras.Model:
+    features = keras.Input((n_features,))
+    return keras.Model(features, linear_head(features, n_classes, dropout=0.5))
+
+
+def test_every_class_is_equally_likely_at_first() -> None:
+    features = 1000 * np.random.default_rng(0).normal(size=(5, 4)).astype(np.float32)
+
+    assert np.array_equal(np.asarray(new_head()(features)), np.zeros((5, 3)))
+
+
+def test_standardised_features_have_mean_0_and_variance_1() -> None:
+    rng = np.random.default_rng(0)
+    features = rng.normal([5, -3, 0, 100], [1, 2, 3, 4], size=(500, 4)).astype(np.float32)
+    head = new_head()
+
+    standardise(head, features)
+
+    seen = np.asarray(head.get_layer(NORM)(features))
+    assert seen.mean(axis=0) == pytest.approx(0, abs=1e-3)
+    assert seen.std(axis=0) == pytest.approx(1, abs=1e-3)
+
+
+def test_feature_that_never_varied_in_training_cannot_drown_the_others() -> None:
+    features = np.random.default_rng(0).normal(size=(200, 4)).astype(np.float32)
+    features[:, 2] = 0
+    head = new_head()
+    standardise(head, features)
+
+    excited = np.asarray(head.get_layer(NORM)(np.array([[0, 0, 1.0, 0]], np.float32)))
+
+    assert 5 < excited[0, 2] < 15  # a floor of 1 % of the mean variance: about 1 / sqrt(0.0075)
+
+
+def test_constant_features_stay_finite() -> None:
+    head = new_head()
+    standardise(head, np.ones((10, 4), np.float32))
+
+    assert np.isfinite(np.asarray(head.get_layer(NORM)(np.ones((1, 4), np.float32)))).all()
+
+
+def test_standardisation_does_not_train() -> None:
+    head = new_head()
+    standardise(head, np.random.default_rng(0).normal(size=(50, 4)).astype(np.float32))
+    before = [np.asarray(one) for one in head.get_layer(NORM).weights]
+    head.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    head.train_on_batch(9 + np.ones((4, 4), np.float32), np.array([0, 1, 2, 0]))
+
+    for one, other in zip(before, head.get_layer(NORM).weights, strict=True):
+        assert np.array_equal(one, np.asarray(other))
+
+
+def test_logits_are_float32_under_mixed_precision() -> None:
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        assert new_head().output.dtype == "float32"
+    finally:
+        keras.config.set_dtype_policy(before)

@@ -1,0 +1,69 @@
+"""Label smoothing on integer labels is Keras' on one-hot labels; weight 0 does not count."""
+
+import keras
+import numpy as np
+import pytest
+
+from tl.training.losses import SmoothedCrossEntropy
+
+RNG = np.random.default_rng(0)
+LOGITS = RNG.normal(size=(6, 4)).astype(np.float32) * 3
+LABELS = np.array([0, 1, 2, 3, 0, 1], np.int32)
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1, 0.5])
+def test_loss_is_that_of_keras_on_one_hot_labels(smoothing: float) -> None:
+    one_hot = np.eye(4, dtype=np.float32)[LABELS]
+    keras_loss = keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=smoothing)
+
+    ours = SmoothedCrossEntropy(smoothing)(LABELS, LOGITS)
+
+    assert float(ours) == pytest.approx(float(keras_loss(one_hot, LOGITS)), rel=1e-6)
+
+
+def test_loss_without_smoothing_is_worked_by_hand() -> None:
+    loss = SmoothedCrossEntropy()(np.array([1]), np.log(np.array([[1.0, 3.0]], np.float32)))
+
+    assert float(loss) == pytest.approx(-np.log(3 / 4), rel=1e-6)
+
+
+def test_labels_in_a_column_are_taken_too() -> None:
+    flat = SmoothedCrossEntropy(0.1)(LABELS, LOGITS)
+
+    assert float(SmoothedCrossEntropy(0.1)(LABELS[:, None], LOGITS)) == float(flat)
+
+
+def test_sixteen_bit_logits_are_computed_in_float32() -> None:
+    half = LOGITS.astype(np.float16)
+
+    loss = SmoothedCrossEntropy()(LABELS, half)
+
+    expected = SmoothedCrossEntropy()(LABELS, half.astype(np.float32))
+    assert float(loss) == pytest.approx(float(expected), rel=1e-6)
+
+
+def test_examples_of_weight_0_neither_move_the_weights_nor_count_as_hits() -> None:
+    from tl.training.fit import compile_classifier
+
+    def fresh() -> keras.Model:
+        model = keras.Sequential(
+            [keras.Input((3,)), keras.layers.Dense(2, kernel_initializer="ones")]
+        )
+        compile_classifier(model, keras.optimizers.SGD(0.5))
+        return model
+
+    x = RNG.normal(size=(4, 3)).astype(np.float32)
+    y = np.array([0, 1, 0, 1], np.int32)
+    other_x, other_y = x.copy(), y.copy()
+    other_x[2:] = 100 * RNG.normal(size=(2, 3))
+    other_y[2:] = 1 - y[2:]
+    weights = np.array([1, 1, 0, 0], np.float32)
+
+    first, second = fresh(), fresh()
+    here = first.train_on_batch(x, y, weights, return_dict=True)
+    there = second.train_on_batch(other_x, other_y, weights, return_dict=True)
+
+    assert here == there
+    for one, other in zip(first.get_weights(), second.get_weights(), strict=True):
+        assert np.array_equal(one, other)
+    assert not np.array_equal(first.get_weights()[0], np.ones((3, 2)))
