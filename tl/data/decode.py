@@ -189,7 +189,19 @@ def decode_picture(data: bytes, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint
 
 
 def _is_animated_png(data: bytes) -> bool:
-    return data.find(b"acTL", 0, data.find(b"IDAT")) > 0
+    """Tell an animation, refusing a chunk that is longer than the file.
+
+    OpenCV would ask for the 4 GB that such a chunk may promise before it looks for them.
+    """
+    position = 8
+    while position + 12 <= len(data):
+        name = data[position + 4 : position + 8]
+        if name == b"acTL":
+            return True
+        if name == b"IEND":
+            return False
+        position += 12 + int.from_bytes(data[position : position + 4], "big")
+    raise DatasetError("damaged or cut-off PNG")
 
 
 def _decode_with_pillow(data: bytes) -> NDArray[np.uint8]:

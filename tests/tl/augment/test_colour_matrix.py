@@ -156,12 +156,13 @@ def test_saturation_is_drawn_from_its_whole_range() -> None:
 
 
 def test_hue_is_drawn_from_its_whole_range() -> None:
-    # The trace of the turn in the IQ plane is 1 + 2 cos(angle), whatever the basis.
-    trace = np.trace(drawn(hue=0.1)[:, :, :3], axis1=1, axis2=2)
-    turns = np.arccos(np.clip((trace - 1) / 2, -1, 1)) / (2 * np.pi)
+    # In YIQ the matrix is a turn of the last two axes, whose sine is entry [2, 1].
+    to_yiq = np.array([LUMA, [0.5959, -0.2746, -0.3213], [0.2115, -0.5227, 0.3112]])
+    turned = to_yiq @ drawn(hue=0.1)[:, :, :3] @ np.linalg.inv(to_yiq)
+    turns = np.arcsin(turned[:, 2, 1]) / (2 * np.pi)
 
+    assert -0.1 - 1e-9 <= turns.min() < -0.09
     assert 0.09 < turns.max() <= 0.1 + 1e-9
-    assert turns.min() < 0.01
 
 
 def test_pca_draws_have_the_stated_spread() -> None:

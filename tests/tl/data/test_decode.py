@@ -128,23 +128,37 @@ def test_picture_of_one_pixel_decodes() -> None:
     np.testing.assert_array_equal(decode_picture(data), [[[10, 20, 30]]])
 
 
+def png_of_chunks(**chunks: bytes) -> bytes:
+    data = b"\x89PNG\r\n\x1a\n"
+    for name, content in chunks.items():
+        body = name.encode() + content
+        data += struct.pack(">I", len(content)) + body + struct.pack(">I", zlib.crc32(body))
+    return data
+
+
 @pytest.fixture(scope="module")
 def bomb() -> bytes:
     """A PNG of 20,000 x 20,000 pixels in half a megabyte."""
-
-    def chunk(name: bytes, content: bytes) -> bytes:
-        check = zlib.crc32(name + content)
-        return struct.pack(">I", len(content)) + name + content + struct.pack(">I", check)
 
     press = zlib.compressobj(9)
     row = bytes(1 + 20_000 // 8)
     body = b"".join([press.compress(row) for _ in range(20_000)]) + press.flush()
     header = struct.pack(">IIBBBBB", 20_000, 20_000, 1, 0, 0, 0, 0)
-    return (
-        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", body) + chunk(b"IEND", b"")
-    )
+    return png_of_chunks(IHDR=header, IDAT=body, IEND=b"")
 
 
+@pytest.fixture
+def decoders_asleep(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fail the test where pixels are decoded at all."""
+
+    def wake(*args: object, **options: object) -> None:
+        pytest.fail("decoded")
+
+    monkeypatch.setattr(cv2, "imdecode", wake)
+    monkeypatch.setattr(Image.Image, "convert", wake)
+
+
+@pytest.mark.usefixtures("decoders_asleep")
 def test_bomb_is_refused_by_its_size_before_it_is_decoded(bomb: bytes) -> None:
     assert len(bomb) < 600_000
     memory_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -157,6 +171,20 @@ def test_bomb_is_refused_by_its_size_before_it_is_decoded(bomb: bytes) -> None:
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - memory_kib < 50_000
 
 
+@pytest.mark.usefixtures("decoders_asleep")
+@pytest.mark.parametrize("chunk", [b"PLTE", b"IDAT"])
+def test_png_chunk_that_promises_gigabytes_is_refused_before_they_are_taken(
+    chunk: bytes, files: Files
+) -> None:
+    # OpenCV took 4 GB and several seconds for such a file of 300 bytes.
+    data = bytearray(files["png palette"])
+    at = data.index(chunk) - 4
+    data[at : at + 4] = b"\xff\xff\xff\xff"
+
+    with pytest.raises(DatasetError, match="cut-off PNG"):
+        decode_picture(bytes(data))
+
+
 def test_limit_is_the_callers(files: Files) -> None:
     with pytest.raises(DatasetError, match="max_megapixels"):
         decode_picture(files["png rgb"], max_pixels=37 * 53 - 1)
@@ -164,13 +192,10 @@ def test_limit_is_the_callers(files: Files) -> None:
 
 
 def test_picture_above_the_decoders_own_limit_is_refused() -> None:
-    header = struct.pack(">IIBBBBB", 2**16, 2**16, 8, 2, 0, 0, 0)
-    chunk = (
-        struct.pack(">I", 13) + b"IHDR" + header + struct.pack(">I", zlib.crc32(b"IHDR" + header))
-    )
-    data = b"\x89PNG\r\n\x1a\n" + chunk + bytes(60)
+    header = struct.pack(">IIBBBBB", 40_000, 30_000, 1, 0, 0, 0, 0)
+    data = png_of_chunks(IHDR=header, IDAT=zlib.compress(bytes(5001)), IEND=b"")
 
-    with pytest.raises(DatasetError):
+    with pytest.raises(DatasetError, match="OpenCV refuses this PNG"):
         decode_picture(data, max_pixels=2**40)
 
 

@@ -108,7 +108,7 @@ def test_fingerprint_changes_with_a_label_or_a_content(
     seen.add(fingerprint(root))
     (root / "dogs" / "moved.png").unlink()
     seen.add(fingerprint(root))
-    (root / "cats").rename(root / "lions")
+    (root / "cats").rename(root / "cots")  # the same label, another name
     seen.add(fingerprint(root))
 
     assert len(seen) == 5
