@@ -181,7 +181,7 @@ def test_png_chunk_that_promises_gigabytes_is_refused_before_they_are_taken(
     at = data.index(chunk) - 4
     data[at : at + 4] = b"\xff\xff\xff\xff"
 
-    with pytest.raises(DatasetError, match="cut-off PNG"):
+    with pytest.raises(DatasetError, match="cut-off PNG|header is damaged"):
         decode_picture(bytes(data))
 
 
