@@ -135,7 +135,7 @@ class _Report(keras.callbacks.Callback):  # type: ignore[misc]
         wrong = [one for one in losses if not math.isfinite(one)]
         if wrong:
             raise TrainingError(
-                f"the loss of phase {self._phase!r} is no finite number in epoch {epoch + 1}. "
+                f"the loss of phase {self._phase!r} became {wrong[0]} in epoch {epoch + 1}. "
                 "Lower the learning rate with --set training.learning_rate=... or "
                 "training.fine_tune_learning_rate=..."
             )

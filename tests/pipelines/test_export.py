@@ -1,0 +1,160 @@
+"""An export is rehearsed, published whole or not at all, and can be had again."""
+
+import errno
+import json
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tl.errors import ConfigError, ExportError, PredictionError
+from tl.evaluation.served import load_served_model
+from tl.export.versions import list_versions
+
+
+@pytest.fixture
+def home(trained: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A working directory with a copy of the finished run in runs/."""
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(trained.run, tmp_path / "runs" / trained.run.name)
+    return tmp_path
+
+
+def everything(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
+
+
+def test_rehearsal_leaves_nothing_behind(home: Path, trained: Any) -> None:
+    from pipelines.export import rehearse_export
+
+    run = home / "runs" / trained.run.name
+    before = everything(run)
+
+    rehearse_export(run)
+
+    assert everything(run) == before
+    assert not (home / "models").exists()
+
+
+def test_export_again_gives_the_same_answers_as_the_next_version(
+    home: Path, trained: Any, served: Any
+) -> None:
+    from pipelines.export import export_run
+    from pipelines.reopen import reopen_data
+
+    shutil.copytree(trained.version, home / "models" / "colours" / "1")
+    run = home / "runs" / trained.run.name
+
+    again = export_run(run, reopen_data(run))
+
+    assert again.path == Path("models/colours/2")
+    assert everything(home / "models" / "colours") == ["1", "2"]
+    assert again.measured_on == "test"
+    assert again.metrics["confusion"] == trained.result.exported.metrics["confusion"]
+    files = [one.read() for one in trained.plan.data.pictures.examples]
+    assert np.allclose(
+        load_served_model(again.path).probabilities(files), served.probabilities(files), atol=1e-5
+    )
+
+
+def test_run_without_weights_says_so(home: Path, trained: Any) -> None:
+    from pipelines.export import export_run
+
+    run = home / "runs" / trained.run.name
+    (run / "classifier.weights.h5").unlink()
+
+    with pytest.raises(ExportError, match="has no weights: the run was stopped before"):
+        export_run(run, trained.plan.data)
+    assert list_versions(home / "models" / "colours") == []
+
+
+def test_other_classes_than_when_trained_are_refused(
+    home: Path, trained: Any, make_pictures: Callable[..., Path], tmp_path: Path
+) -> None:
+    from pipelines.export import export_run
+    from tl.config import DataConfig
+    from tl.data.prepare import prepare_data
+
+    other = make_pictures(tmp_path / "other", {"blue": 4, "pink": 4})
+    data = prepare_data(str(other), DataConfig(), seed=0, cache=None)
+
+    with pytest.raises(ExportError, match="other classes now.*blue, pink against blue, green, red"):
+        export_run(home / "runs" / trained.run.name, data)
+
+
+def test_failure_after_the_model_was_written_leaves_no_version(
+    home: Path, trained: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import pipelines.export
+
+    def fail(*_: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(pipelines.export, "_write_manifest", fail)
+    with pytest.raises(ExportError, match="No space left on device"):
+        pipelines.export.export_run(home / "runs" / trained.run.name, trained.plan.data)
+
+    assert everything(home / "models" / "colours") == []
+
+
+@pytest.fixture
+def small_disk(home: Path) -> Iterator[Callable[[int], Path]]:
+    """Function that mounts a real file system of so many KiB at ./models."""
+    folder = home / "models"
+    folder.mkdir()
+    mounted: list[Path] = []
+
+    def mount(kib: int) -> Path:
+        done = subprocess.run(
+            ["mount", "-t", "tmpfs", "-o", f"size={kib}k", "tmpfs", str(folder)],
+            capture_output=True, check=False,
+        )  # fmt: skip
+        if done.returncode:
+            pytest.skip("mounting a small file system is not permitted here")
+        mounted.append(folder)
+        return folder
+
+    yield mount
+    for place in mounted:
+        subprocess.run(["umount", "--lazy", str(place)], check=True)
+
+
+# The whole model takes about 3 MB: full at the graph, at the variables, and at what comes after.
+@pytest.mark.parametrize(
+    "share",
+    [pytest.param(0.1, marks=pytest.mark.slow), 0.6, pytest.param(0.97, marks=pytest.mark.slow)],
+)
+def test_full_disk_at_export_leaves_nothing_visible_and_export_works_afterwards(
+    home: Path, trained: Any, small_disk: Callable[[int], Path], share: float
+) -> None:
+    from pipelines.export import export_run
+
+    size = sum(one.stat().st_size for one in trained.version.rglob("*") if one.is_file())
+    models = small_disk(int(share * size) // 1024)
+    run = home / "runs" / trained.run.name
+
+    with pytest.raises((ExportError, PredictionError)) as caught:
+        export_run(run, trained.plan.data)
+
+    assert isinstance(caught.value, ExportError), caught.value
+    assert everything(models) in ([], ["colours"])
+    assert everything(models / "colours") == []
+    assert (run / "classifier.weights.h5").is_file()
+    subprocess.run(["mount", "-o", "remount,size=64m", str(models)], check=True)
+    assert export_run(run, trained.plan.data).path.name == "1"
+
+
+def test_dataset_that_moved_is_named(home: Path, trained: Any) -> None:
+    from pipelines.reopen import reopen_data
+
+    run = home / "runs" / trained.run.name
+    facts = json.loads((run / "run.json").read_text())
+    facts["config"]["dataset"] = str(home / "gone")
+    (run / "run.json").write_text(json.dumps(facts))
+
+    with pytest.raises(ConfigError, match="gone"):
+        reopen_data(run)
