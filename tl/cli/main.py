@@ -77,8 +77,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
             raise
         _complain(str(error))
         sys.exit(error.exit_code)
-    except click.ClickException as error:
+    except click.exceptions.NoArgsIsHelpError as error:
         error.show()
+        sys.exit(error.exit_code)
+    except click.ClickException as error:
+        context = getattr(error, "ctx", None)
+        hint = f" See `{context.command_path} --help`" if context else ""
+        message = error.format_message().replace("\n", " ")
+        _complain(f"{message}{'' if message.endswith(('.', '?', ')')) else '.'}{hint}")
         sys.exit(error.exit_code)
     except (click.Abort, KeyboardInterrupt):
         _complain("stopped by Ctrl-C")
