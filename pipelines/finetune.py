@@ -37,6 +37,7 @@ from tl.tracking import JournalTracker, Tracker, default_store
 from tl.training.checkpoints import save_weights
 from tl.training.devices import Device, prepare_device
 from tl.training.progress import EpochRecord, Listener, Silent, epoch_line
+from tl.training.task import Task
 from tl.training.tuning import train_classifier
 
 
@@ -151,19 +152,18 @@ def _build(plan: Plan) -> Classifier:
 def _train(
     plan: Plan, classifier: Classifier, folder: Path, tracker: Tracker, listener: Listener
 ) -> list[EpochRecord]:
-    training = plan.data.side("train")
     augmentation = Augmentation(plan.recipe, plan.image_size, _colours(plan))
     with (folder / "log.txt").open("a", encoding="utf-8") as log:
-        return train_classifier(
-            classifier,
-            plan.phases,
-            training=training,
+        task = Task(
+            classifier=classifier,
+            training=plan.data.side("train"),
             validation=plan.data.side("val"),
             augmentation=augmentation,
             config=plan.config,
             listener=_Recording(listener, tracker, log),
             on_best=lambda: save_weights(classifier.model, folder / WEIGHTS),
         )
+        return train_classifier(task, plan.phases)
 
 
 def _colours(plan: Plan) -> ColourPca:

@@ -7,7 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tl.data.batches import training_batches
 from tl.errors import ConfigError
+from tl.training.checkpoints import save_checkpoint
 
 
 class Diary:
@@ -48,7 +50,7 @@ def test_interrupted_pretraining_goes_on_at_the_right_step(
     steps = straight.steps[0]
     assert straight.steps == [steps, 2 * steps]
 
-    save = pipelines.pretrain.save_checkpoint
+    save = save_checkpoint
 
     def save_and_die(*arguments: Any) -> None:
         save(*arguments)
@@ -60,7 +62,7 @@ def test_interrupted_pretraining_goes_on_at_the_right_step(
             pipelines.pretrain.pretrain(config(pictures, tmp_path, "again"), Diary(), "")
     resumed = Diary()
     seen: list[int] = []
-    batches = pipelines.pretrain.training_batches
+    batches = training_batches
 
     def from_step(*arguments: Any, **options: Any) -> Any:
         seen.append(options["first_step"])

@@ -11,7 +11,7 @@ def averages() -> keras.Model:
     return keras.Model(image, keras.layers.GlobalAveragePooling2D()(image))
 
 
-def batch(first: int, count: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:  # type: ignore[type-arg]
+def batch(first: int, count: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     numbers = np.arange(first, first + count)
     images = np.broadcast_to(numbers[:, None, None, None], (count, 2, 2, 3)).astype(np.uint8)
     return images, numbers.astype(np.int32), np.ones(count, np.float32)

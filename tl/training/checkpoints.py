@@ -54,7 +54,7 @@ def _file_bytes(model: keras.Model) -> int:
     if getattr(model, "optimizer", None) is not None:
         variables += model.optimizer.variables
     # float32; HDF5 keeps each variable in groups of its own, 1.5 KB beside the values (measured).
-    return 2**16 + sum(2048 + 4 * math.prod(one.shape) for one in variables)
+    return 2**16 + sum(2048 + 4 * int(math.prod(one.shape)) for one in variables)
 
 
 def _refuse_full_disk(folder: Path, size: int) -> None:

@@ -55,7 +55,7 @@ def test_probability_of_zero_is_a_large_but_finite_loss() -> None:
 
 
 @st.composite
-def answers(draw: st.DrawFn) -> tuple[np.ndarray, list[int], tuple[str, ...]]:  # type: ignore[type-arg]
+def answers(draw: st.DrawFn) -> tuple[np.ndarray, list[int], tuple[str, ...]]:
     n_classes = draw(st.integers(2, 9))
     n = draw(st.integers(1, 40))
     rng = np.random.default_rng(draw(st.integers(0, 2**31)))
@@ -69,7 +69,7 @@ def answers(draw: st.DrawFn) -> tuple[np.ndarray, list[int], tuple[str, ...]]:  
 @settings(max_examples=150, deadline=None, derandomize=True)
 @given(answers())
 def test_figures_agree_with_scikit_learn(
-    case: tuple[np.ndarray, list[int], tuple[str, ...]],  # type: ignore[type-arg]
+    case: tuple[np.ndarray, list[int], tuple[str, ...]],
 ) -> None:
     probabilities, labels, names = case
     predicted = probabilities.argmax(axis=1)
@@ -102,7 +102,7 @@ def test_figures_agree_with_scikit_learn(
 @settings(max_examples=50, deadline=None, derandomize=True)
 @given(answers(), st.randoms(use_true_random=False))
 def test_order_of_the_pictures_does_not_matter(
-    case: tuple[np.ndarray, list[int], tuple[str, ...]],  # type: ignore[type-arg]
+    case: tuple[np.ndarray, list[int], tuple[str, ...]],
     random: "object",
 ) -> None:
     probabilities, labels, names = case

@@ -9,6 +9,8 @@ import pytest
 
 from tl.errors import TrainingError
 from tl.heads import NORM
+from tl.training.progress import EpochRecord
+from tl.training.task import Task
 from tl.training.tuning import train_classifier
 
 Setup = Callable[..., dict[str, Any]]
@@ -38,12 +40,17 @@ def untouched(model: keras.Model) -> set[str]:
     return {layer.name for layer in model.layers if layer.weights} - {NORM, "logits"}
 
 
+def _train(setup: dict[str, Any]) -> list[EpochRecord]:
+    phases = setup["phases"]
+    return train_classifier(Task(**{k: v for k, v in setup.items() if k != "phases"}), phases)
+
+
 def test_features_trains_the_head_only(training_setup: Setup) -> None:
     setup = training_setup(**{"training.strategy": "features"})
     model = setup["classifier"].model
     before = by_layer(model)
 
-    records = train_classifier(**setup)
+    records = _train(setup)
 
     assert changed(before, by_layer(model)) == {NORM, "logits"}
     assert {record.phase for record in records} == {"head"}
@@ -55,7 +62,7 @@ def test_last_trains_the_last_stage_and_the_head_without_norms(training_setup: S
     classifier = setup["classifier"]
     before = by_layer(classifier.model)
 
-    records = train_classifier(**setup)
+    records = _train(setup)
 
     moved = changed(before, by_layer(classifier.model))
     last = set(classifier.stages[-1].layer_names) & set(before)
@@ -69,7 +76,7 @@ def test_all_trains_every_layer_but_the_norms(training_setup: Setup) -> None:
     model = setup["classifier"].model
     before = by_layer(model)
 
-    train_classifier(**setup)
+    _train(setup)
 
     assert norms(model)
     assert changed(before, by_layer(model)) == set(before) - norms(model)
@@ -81,7 +88,7 @@ def test_head_sees_standardised_training_features(training_setup: Setup) -> None
 
     setup = training_setup(**{"training.strategy": "features"})
     classifier, training = setup["classifier"], setup["training"]
-    train_classifier(**setup)
+    _train(setup)
 
     features, _, _ = extract_features(
         classifier.backbone,
@@ -104,7 +111,7 @@ def test_fine_tuning_that_is_worse_than_the_head_is_undone(training_setup: Setup
     model = setup["classifier"].model
     setup["on_best"] = lambda: stored.append(model.get_weights())
 
-    records = train_classifier(**setup)
+    records = _train(setup)
 
     head = [record for record in records if record.phase == "head"]
     tuned = [record for record in records if record.phase != "head"]
@@ -123,7 +130,7 @@ def test_model_ends_with_the_weights_that_were_stored_last(training_setup: Setup
     model = setup["classifier"].model
     setup["on_best"] = lambda: stored.append(model.get_weights())
 
-    records = train_classifier(**setup)
+    records = _train(setup)
 
     assert not records[-1].best or len(stored) > 1
     assert len(stored) == sum(one.best for one in records)
@@ -135,7 +142,7 @@ def test_no_validation_pictures_keep_the_last_epoch(training_setup: Setup) -> No
     setup = training_setup(**{"training.strategy": "features"})
     setup["validation"] = []
 
-    records = train_classifier(**setup)
+    records = _train(setup)
 
     assert len(records) == 6
     assert all(record.best for record in records)
@@ -161,14 +168,14 @@ def test_loss_that_is_no_number_names_phase_and_setting(training_setup: Setup) -
     with pytest.raises(
         TrainingError, match="phase 'fine-tune all' became nan in epoch 1.*fine_tune_learning_rate"
     ):
-        train_classifier(**setup)
+        _train(setup)
 
 
 def test_same_seed_gives_the_same_weights(training_setup: Setup) -> None:
     weights = []
     for _ in range(2):
         setup = training_setup(**{"training.strategy": "features"})
-        train_classifier(**setup)
+        _train(setup)
         weights.append(setup["classifier"].model.get_weights())
 
     for one, other in zip(*weights, strict=True):
