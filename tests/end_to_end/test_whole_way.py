@@ -1,0 +1,160 @@
+"""From a folder of pictures to answers over HTTP and gRPC, with the commands that users type."""
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytestmark = pytest.mark.slow
+TL = str(Path(sys.executable).with_name("tl"))
+FLAGS = ["--backbone", "tl_small", "--image-size", "32", "--epochs", "1", "--batch-size", "8",
+         "--set", "training.head_epochs=3", "--set", "augment.feature_views=0"]  # fmt: skip
+
+
+def run(*words: str | Path, cwd: Path, **environ: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [TL, *map(str, words)], cwd=cwd, env={**os.environ, **environ},
+        capture_output=True, text=True, check=False, timeout=300,
+    )  # fmt: skip
+
+
+def record(folder: Path) -> dict[str, Any]:
+    (path,) = (folder / "runs").glob("*/run.json")
+    facts: dict[str, Any] = json.loads(path.read_text())
+    return facts
+
+
+@pytest.fixture(scope="module")
+def home(pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A working directory in which `tl finetune` was typed."""
+    folder = tmp_path_factory.mktemp("by_hand")
+    done = run("finetune", "--dataset", pictures, "--name", "flowers", *FLAGS, cwd=folder)
+    assert done.returncode == 0, done.stderr
+    assert "model     models/flowers/1" in done.stdout
+    assert "measured on the exported model" in done.stdout
+    assert "warning" not in done.stderr.lower()
+    assert "Traceback" not in done.stderr
+    return folder
+
+
+@pytest.fixture
+def server(home: Path) -> Iterator[tuple[subprocess.Popen[str], dict[str, str]]]:
+    log = (home / "server.log").open("w")
+    process = subprocess.Popen(
+        [TL, "serve", "models/flowers", "--port", "0", "--rest-api-port", "0",
+         "--file_system_poll_wait_seconds=0.5"],
+        cwd=home, stdout=subprocess.PIPE, stderr=log, text=True,
+    )  # fmt: skip
+    assert process.stdout is not None
+    addresses = dict(process.stdout.readline().split() for _ in range(2))
+    yield process, addresses
+    if process.poll() is None:
+        process.kill()
+        process.wait()
+    process.stdout.close()
+    log.close()
+
+
+def labels_and_version(home: Path, target: str, files: list[Path]) -> list[list[str]]:
+    done = run("predict", target, *files, "--json", cwd=home)
+    assert done.returncode == 0, done.stderr
+    return [row["labels"] for row in json.loads(done.stdout)]
+
+
+def test_folder_to_served_answers_and_a_new_version_without_a_restart(
+    home: Path, pictures: Path, server: tuple[subprocess.Popen[str], dict[str, str]]
+) -> None:
+    import urllib.request
+
+    process, addresses = server
+    files = [pictures / name / "00.jpg" for name in ("blue", "green", "red")]
+    local = labels_and_version(home, "models/flowers", files)
+    assert {len(row) for row in local} == {3}
+
+    rest, grpc = addresses["REST"], addresses["gRPC"]
+    assert labels_and_version(home, f"{rest}/flowers", files) == local
+    assert labels_and_version(home, f"grpc://{grpc}/flowers", files) == local
+
+    done = run("export", record(home)["id"], cwd=home)
+    assert done.returncode == 0, done.stderr
+    assert "models/flowers/2" in done.stdout
+    root = re.match(r"http://[^/]+", rest)
+    assert root
+    end_s = time.monotonic() + 60
+    while True:
+        with urllib.request.urlopen(f"{root[0]}/v1/models/flowers", timeout=10) as response:
+            states = json.loads(response.read())["model_version_status"]
+        if {one["version"]: one["state"] for one in states}.get("2") == "AVAILABLE":
+            break
+        assert time.monotonic() < end_s, states
+        time.sleep(0.2)
+    assert labels_and_version(home, f"{rest}/flowers", files) == local
+
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(30) == 0
+
+
+def test_ctrl_c_in_training_keeps_the_run_and_names_the_command_to_go_on(
+    pictures: Path, tmp_path: Path
+) -> None:
+    with (tmp_path / "out").open("w") as out, (tmp_path / "err").open("w") as err:
+        process = subprocess.Popen(
+            [TL, "finetune", "--dataset", str(pictures), "--name", "flowers", *FLAGS,
+             "--set", "training.head_epochs=100000", "--set", "training.patience=100000"],
+            cwd=tmp_path, stdout=out, stderr=err, text=True,
+        )  # fmt: skip
+        end_s = time.monotonic() + 120
+        while "head  " not in (tmp_path / "err").read_text():
+            assert process.poll() is None, (tmp_path / "err").read_text()
+            assert time.monotonic() < end_s
+            time.sleep(0.2)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(90) == 1
+    lines = (tmp_path / "err").read_text().splitlines()
+    facts = record(tmp_path)
+
+    assert lines[-1].startswith("error: stopped by Ctrl-C.")
+    assert f"tl export runs/{facts['id']}" in lines[-1]
+    assert not [line for line in lines if "Traceback" in line or "Exception" in line]
+    assert facts["state"] == "stopped"
+
+    from mlflow import MlflowClient
+
+    client = MlflowClient(f"sqlite:///{tmp_path / 'mlflow.db'}")
+    experiment = client.get_experiment_by_name("flowers").experiment_id
+    (its_run,) = client.search_runs([experiment])
+    assert its_run.info.status == "KILLED"
+    assert not (tmp_path / "models" / "flowers").exists()
+
+    done = run("export", facts["id"], cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "models" / "flowers" / "1" / "saved_model.pb").is_file()
+
+
+def test_jax_trains_and_ends_with_a_saved_model(pictures: Path, tmp_path: Path) -> None:
+    pytest.importorskip("jax")
+
+    done = run("finetune", "--dataset", pictures, "--name", "flowers", *FLAGS,
+               cwd=tmp_path, KERAS_BACKEND="jax", JAX_PLATFORMS="cpu")  # fmt: skip
+
+    assert done.returncode == 0, done.stderr
+    assert "JAX" in done.stderr
+    facts = record(tmp_path)
+    assert facts["device"].endswith("jax")
+    assert facts["state"] == "finished"
+    manifest = tmp_path / "models" / "flowers" / "1" / "assets.extra" / "tl.json"
+    metrics = json.loads(manifest.read_text())["metrics"]
+    assert f"accuracy  {metrics['top_1_accuracy']:.3f}" in done.stdout
+    assert metrics["top_1_accuracy"] > 0.4  # it learned: one in three by chance
+    answer = run("predict", "models/flowers", pictures / "red" / "00.jpg", cwd=tmp_path)
+    assert answer.returncode == 0, answer.stderr
+    shutil.rmtree(tmp_path / "models")
