@@ -59,7 +59,7 @@ def answers(draw: st.DrawFn) -> tuple[np.ndarray, list[int], tuple[str, ...]]:
     n_classes = draw(st.integers(2, 9))
     n = draw(st.integers(1, 40))
     rng = np.random.default_rng(draw(st.integers(0, 2**31)))
-    logits = rng.normal(size=(n, n_classes)) * draw(st.floats(0.1, 8))
+    logits = rng.normal(size=(n, n_classes)) * draw(st.floats(0.1, 3))
     exponents = np.exp(logits - logits.max(axis=1, keepdims=True))
     probabilities = (exponents / exponents.sum(axis=1, keepdims=True)).astype(np.float32)
     labels = rng.integers(0, n_classes, n).tolist()

@@ -105,7 +105,7 @@ def test_head_sees_standardised_training_features(training_setup: Setup) -> None
 def test_fine_tuning_that_is_worse_than_the_head_is_undone(training_setup: Setup) -> None:
     stored: list[Any] = []
     setup = training_setup(
-        **{"training.strategy": "all", "training.fine_tune_learning_rate": 5.0,
+        **{"training.strategy": "last", "training.fine_tune_learning_rate": 5.0,
            "training.learning_rate": 1e-3}
     )  # fmt: skip
     model = setup["classifier"].model
