@@ -33,6 +33,7 @@ from tl.run_folder import RunRecord, read_record
 from tl.zoo.backbones import find_backbone
 
 WEIGHTS = "classifier.weights.h5"
+UNTRAINED = "untrained.weights.h5"  # what the rehearsal exports
 SPLIT = "split.json"
 
 
@@ -72,7 +73,7 @@ def export_run(folder: Path, data: PreparedData) -> Exported:
     side, examples = _measured_side(data)
 
     def write(version: Path) -> None:
-        _write_model(folder, record, version)
+        _write_model(folder / WEIGHTS, record, version)
         served = load_served_model(version)
         if examples:
             measured.update(measure(served, examples, record.class_names))
@@ -83,7 +84,7 @@ def export_run(folder: Path, data: PreparedData) -> Exported:
 
 
 def rehearse_export(folder: Path) -> None:
-    """Go through an export of the run's weights and answer one picture, leaving nothing behind.
+    """Go through an export of untrained weights and answer one picture, leaving nothing behind.
 
     Raises:
         ExportError: whatever would make the export at the end of training fail.
@@ -91,7 +92,7 @@ def rehearse_export(folder: Path) -> None:
     record = read_record(folder)
     aside = Path(tempfile.mkdtemp(prefix=".rehearsal-", dir=folder))
     try:
-        _write_model(folder, record, aside)
+        _write_model(folder / UNTRAINED, record, aside)
         served = load_served_model(aside)
         answer = served.predict([_grey_png()])
         if (
@@ -121,10 +122,11 @@ def _measured_side(data: PreparedData) -> tuple[str, list[Example]]:
     return "nothing", []
 
 
-def _write_model(folder: Path, record: RunRecord, version: Path) -> None:
-    weights = folder / WEIGHTS
+def _write_model(weights: Path, record: RunRecord, version: Path) -> None:
     if not weights.is_file():
-        raise ExportError(f"{folder} has no weights: the run was stopped before its first epoch")
+        raise ExportError(
+            f"{weights.parent} has no weights: the run was stopped before its first epoch"
+        )
     policy = keras.config.dtype_policy()
     keras.config.set_dtype_policy("float32")
     try:

@@ -23,7 +23,7 @@ from typing import Any
 
 import keras
 
-from pipelines.export import SPLIT, WEIGHTS, Exported
+from pipelines.export import SPLIT, UNTRAINED, WEIGHTS, Exported
 from pipelines.plan import Plan
 from tl.augment.pca_jitter import ColourPca, fit_colour_pca
 from tl.augment.recipes import Augmentation
@@ -100,9 +100,11 @@ def finetune(
         with stopwatch("build"):
             keras.utils.set_random_seed(plan.config.seed)
             classifier = _build(plan)
-            save_weights(classifier.model, folder / WEIGHTS)
         with stopwatch("rehearse export"):
+            # Under a name of their own: untrained weights are nothing to publish later.
+            save_weights(classifier.model, folder / UNTRAINED)
             _rehearse(folder, device, say)
+            (folder / UNTRAINED).unlink()
         with stopwatch("train"):
             records = _train(plan, classifier, folder, tracker, listener or Silent())
         with stopwatch("export and evaluate"):
@@ -114,10 +116,10 @@ def finetune(
     except KeyboardInterrupt:
         _end(folder, record, "stopped", {})
         fault = _finish(tracker, "KILLED")
-        raise Interrupted(
-            f"stopped by Ctrl-C. The best weights so far are kept; to publish them: "
-            f"tl export {folder}{f' ({fault})' if fault else ''}"
-        ) from None
+        kept = "nothing is trained yet, so nothing is kept"
+        if (folder / WEIGHTS).is_file():
+            kept = f"the best weights so far are kept; to publish them: tl export {folder}"
+        raise Interrupted(f"stopped: {kept}{f' ({fault})' if fault else ''}") from None
     except OSError as error:
         _end(folder, record, "failed", {})
         _finish(tracker, "FAILED")
@@ -212,10 +214,17 @@ def _in_tensorflow(folder: Path, task: str, say: Callable[[str], None]) -> Any:
 
 def _record(plan: Plan, folder: Path, device: Device) -> RunRecord:
     assert plan.weights is not None  # only a dry run has none
+    spec, output = Path(plan.config.dataset).expanduser(), Path(plan.config.output).expanduser()
+    # Absolute, so that `tl export` finds both from any other folder.
+    config = dataclasses.replace(
+        plan.config,
+        dataset=str(spec.resolve()) if spec.is_dir() else plan.config.dataset,
+        output=str(output.resolve()),
+    )
     return RunRecord(
         id=folder.name,
         name=plan.name,
-        config=plan.config,
+        config=config,
         backbone=plan.backbone.name,
         weights={"source": plan.weights.source, "sha256": plan.weights.sha256},
         image_size=plan.image_size,

@@ -10,10 +10,11 @@ from pathlib import Path
 from tl.config import RunConfig, model_name_of
 from tl.data.inspect import cache_folder
 from tl.data.prepare import PreparedData, prepare_data
+from tl.errors import ConfigError
 from tl.export.versions import check_writable
 from tl.strategy import Phase, choose_phases
 from tl.zoo.backbones import Backbone, find_backbone
-from tl.zoo.weights import Weights, choose_backbone, weights_at_hand
+from tl.zoo.weights import Weights, choose_backbone, resolve_weights, weights_at_hand
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,9 +74,11 @@ def make_plan(
         on_progress=on_progress,
     )
     name = config.name or model_name_of(data.pictures.dataset.name)
-    model_folder = Path(config.output) / name
+    model_folder = Path(config.output).expanduser() / name
+    _refuse_output_among_pictures(config, model_folder)
     check_writable(model_folder)
     backbone, weights, reason = _backbone(config, named_size, dry_run)
+    backbone.check_size(named_size or backbone.image_size)
     recipe = config.augment.recipe
     if recipe == "auto":
         recipe = "digits" if data.pictures.dataset.name == "digits" else "default"
@@ -93,6 +96,16 @@ def make_plan(
     )
 
 
+def _refuse_output_among_pictures(config: RunConfig, model_folder: Path) -> None:
+    """Keep a model out of its dataset, where the next run would take it for a class."""
+    pictures = Path(config.dataset).expanduser()
+    if pictures.is_dir() and model_folder.resolve().is_relative_to(pictures.resolve()):
+        raise ConfigError(
+            f"--output {config.output} would put the model among the pictures, at {model_folder}; "
+            "choose a folder outside of the dataset"
+        )
+
+
 def _backbone(
     config: RunConfig, size: tuple[int, int] | None, dry_run: bool
 ) -> tuple[Backbone, Weights | None, str | None]:
@@ -100,7 +113,10 @@ def _backbone(
         choice = choose_backbone(config.model.backbone, config.model.weights, image_size=size)
         return choice.backbone, choice.weights, choice.reason
     if config.model.backbone != "auto":
-        return find_backbone(config.model.backbone), None, None
+        backbone = find_backbone(config.model.backbone)
+        if config.model.weights not in ("auto", "imagenet"):  # those may need the network
+            resolve_weights(backbone, config.model.weights, image_size=size)
+        return backbone, None, None
     preferred = find_backbone("mobilenet_v2")
     if weights_at_hand(preferred, image_size=size):
         return preferred, None, "mobilenet_v2, whose ImageNet weights are here"

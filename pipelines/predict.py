@@ -4,7 +4,7 @@ tl predict models/flowers rose.jpg
 tl predict grpc://127.0.0.1:8500/flowers rose.jpg
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,7 +33,7 @@ class Prediction:
     scores: tuple[float, ...]
 
 
-def predict(target: str, files: Sequence[Path]) -> list[Prediction]:
+def predict(target: str, files: Sequence[Path]) -> tuple[list[Prediction], list[str]]:
     """Classify picture files.
 
     Args:
@@ -41,27 +41,41 @@ def predict(target: str, files: Sequence[Path]) -> list[Prediction]:
             ``grpc://host:port[/model]``.
         files: pictures of any format that training takes.
 
+    Returns:
+        The predictions of the readable pictures, in order, and one message for each other file.
+
     Raises:
-        PredictionError: an unreadable picture, or no answer.
+        PredictionError: no answer.
         ConfigError: no model there.
     """
-    pictures = [_read(file) for file in files]
+    pictures: dict[Path, bytes] = {}
+    faults: list[str] = []
+    for file in files:
+        try:
+            pictures[file] = _read(file)
+        except PredictionError as error:
+            faults.append(str(error))
+    if not pictures:
+        return [], faults
+    return list(_predict(target, pictures)), faults
+
+
+def _predict(target: str, pictures: dict[Path, bytes]) -> Iterator[Prediction]:
+    data = list(pictures.values())
     if "://" in target:
-        answers = _ask(target, pictures)
+        answers = _ask(target, data)
     else:
         from pipelines.evaluate import find_version
         from tl.evaluation.served import load_served_model
 
-        answers = [load_served_model(find_version(Path(target))).predict(pictures)]
+        answers = [load_served_model(find_version(Path(target))).predict(data)]
     rows = [
         (labels, scores)
         for answer in answers
         for labels, scores in zip(answer["labels"], answer["scores"], strict=True)
     ]
-    return [
-        Prediction(str(file), tuple(_text(one) for one in labels), tuple(map(float, scores)))
-        for file, (labels, scores) in zip(files, rows, strict=True)
-    ]
+    for file, (labels, scores) in zip(pictures, rows, strict=True):
+        yield Prediction(str(file), tuple(map(_text, labels)), tuple(map(float, scores)))
 
 
 def _read(file: Path) -> bytes:

@@ -160,6 +160,8 @@ class RunConfig:
         _require(bool(self.dataset.strip()), "dataset", self.dataset, "a folder or a built-in name")
         if self.name is not None:
             check_model_name(self.name)
+        for key in ("output", "experiment"):
+            _require(getattr(self, key) != "", key, getattr(self, key), "a name")
         _require(0 <= self.seed < 2**31, "seed", self.seed, f"0 to {2**31 - 1}")
 
     def to_dict(self) -> dict[str, Any]:

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from tl.errors import ExportError, Interrupted, TrainingError
+from tl.training.checkpoints import save_weights
 
 
 @pytest.fixture
@@ -46,8 +47,9 @@ def test_run_folder_has_what_the_run_was(trained: Any) -> None:
     facts = record(trained.run)
 
     assert facts["state"] == "finished"
-    assert facts["config"] == trained.plan.config.to_dict()
-    assert facts["outcome"]["saved_model"] == "models/colours/1"
+    output = str(trained.home / "models")  # absolute: `tl export` may be typed anywhere
+    assert facts["config"] == {**trained.plan.config.to_dict(), "output": output}
+    assert facts["outcome"]["saved_model"] == f"{output}/colours/1"
     assert facts["outcome"]["measured_on"] == "test"
     assert (
         facts["outcome"]["metrics"]["top_1_accuracy"]
@@ -110,7 +112,7 @@ def no_rehearsal(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("error", "raised", "state", "message"),
     [
-        (KeyboardInterrupt(), Interrupted, "stopped", "stopped by Ctrl-C.*tl export runs/"),
+        (KeyboardInterrupt(), Interrupted, "stopped", "stopped: the best weights.*tl export runs/"),
         (
             OSError(errno.ENOSPC, "No space left"),
             TrainingError,
@@ -127,7 +129,8 @@ def test_run_that_ends_early_is_marked_and_keeps_its_weights(
 ) -> None:  # fmt: skip
     import pipelines.finetune
 
-    def train(*_: Any) -> Any:
+    def train(plan: Any, classifier: Any, folder: Path, *_: Any) -> Any:
+        save_weights(classifier.model, folder / "classifier.weights.h5")
         raise error
 
     monkeypatch.setattr(pipelines.finetune, "_train", train)
@@ -139,6 +142,24 @@ def test_run_that_ends_early_is_marked_and_keeps_its_weights(
     assert (run / "classifier.weights.h5").is_file()
     (end,) = [line["state"] for line in journal(run) if line["kind"] == "end"]
     assert end == {"stopped": "KILLED", "failed": "FAILED"}[state]
+
+
+def test_run_stopped_before_its_first_epoch_has_nothing_to_publish(
+    plan: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import pipelines.finetune
+    from pipelines.export import export_run
+
+    def rehearse(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(pipelines.finetune, "_rehearse", rehearse)
+    with pytest.raises(Interrupted, match="stopped: nothing is trained yet"):
+        pipelines.finetune.finetune(plan)
+
+    with pytest.raises(ExportError, match="stopped before its first epoch"):
+        export_run(the_run(), plan.data)
+    assert not Path("models").exists() or not list(Path("models").rglob("saved_model.pb"))
 
 
 @pytest.mark.usefixtures("no_rehearsal")

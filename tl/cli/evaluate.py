@@ -28,7 +28,7 @@ def evaluate(model: Path, dataset: str, allow_seen: bool, as_json: bool) -> None
     result = run(model, dataset, allow_seen=allow_seen)
     if as_json:
         facts = {"model": str(result.version), "measured_on": result.measured_on, **result.metrics}
-        click.echo(json.dumps(facts, indent=2))
+        click.echo(json.dumps(facts, indent=2, ensure_ascii=False))
         return
     click.echo(f"model        {result.version}")
     click.echo(f"measured on  {result.measured_on}")

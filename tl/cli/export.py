@@ -2,6 +2,8 @@
 
 import click
 
+from tl.cli.shown_path import shown_path
+
 
 @click.command()
 @click.argument("run")
@@ -20,9 +22,10 @@ def export(run: str) -> None:
 
     folder = find_run(run)
     exported = export_run(folder, reopen_data(folder))
-    click.echo(f"model     {exported.path}")
+    click.echo(f"model     {shown_path(exported.path)}")
     if exported.metrics:
+        count = exported.metrics["n_pictures"]
         click.echo(
-            f"accuracy  {exported.metrics['top_1_accuracy']:.3f} on "
-            f"{exported.metrics['n_pictures']:,} pictures ({exported.measured_on})"
+            f"accuracy  {exported.metrics['top_1_accuracy']:.3f} on {count:,} "
+            f"{exported.measured_on} pictures, measured on the exported model"
         )

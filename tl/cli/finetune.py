@@ -1,5 +1,6 @@
 """`tl finetune`: plan, train, publish, and say what came of it."""
 
+import signal
 import sys
 import time
 from pathlib import Path
@@ -7,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from tl.cli.shown_path import shown_path
 from tl.config import read_config, setting_key
 
 if TYPE_CHECKING:
@@ -54,10 +56,11 @@ def finetune(file: Path | None, settings: tuple[str, ...], dry_run: bool, **flag
 
     start_keras()
     from pipelines.finetune import finetune as run
-
     from tl.cli.progress import progress_listener
 
     listener = progress_listener()
+    # `docker stop` and batch systems end a run this way: the same orderly end as Ctrl-C.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         result = run(plan, listener, lambda line: click.echo(line, err=True))
     finally:
@@ -105,7 +108,7 @@ def result_lines(plan: "Plan", result: "FinetuneResult", seconds: float) -> list
 
     lines = [f"run       {result.run}"]
     if exported := result.exported:
-        lines.append(f"model     {exported.path}")
+        lines.append(f"model     {shown_path(exported.path)}")
         if exported.metrics:
             side = {"test": "test", "val": "validation"}[exported.measured_on]
             count = exported.metrics["n_pictures"]

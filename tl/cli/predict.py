@@ -2,8 +2,14 @@
 
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
+
+from tl.errors import PredictionError
+
+if TYPE_CHECKING:
+    from pipelines.predict import Prediction
 
 
 @click.command()
@@ -22,15 +28,23 @@ def predict(target: str, pictures: tuple[Path, ...], as_json: bool) -> None:
         start_keras()
     from pipelines.predict import predict as run
 
-    predictions = run(target, pictures)
+    predictions, faults = run(target, pictures)
+    _show(predictions, as_json)
+    for fault in faults[:-1]:
+        click.echo(f"error: {fault}", err=True)
+    if faults:
+        raise PredictionError(faults[-1])
+
+
+def _show(predictions: "list[Prediction]", as_json: bool) -> None:
     if as_json:
         rows = [
             {"file": one.file, "labels": list(one.labels), "scores": list(one.scores)}
             for one in predictions
         ]
-        click.echo(json.dumps(rows, indent=2))
+        click.echo(json.dumps(rows, indent=2, ensure_ascii=False))
         return
-    width = max(len(one.file) for one in predictions)
+    width = max((len(one.file) for one in predictions), default=0)
     for one in predictions:
         guesses = "  ".join(
             f"{label} {score:.3f}" for label, score in zip(one.labels, one.scores, strict=True)

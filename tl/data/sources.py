@@ -80,7 +80,8 @@ def read_folder(root: Path) -> Dataset:
     for side, top in sides:
         for folder in _sub_folders(top):
             for path in _files(folder, above={os.path.realpath(root), os.path.realpath(top)}):
-                if _is_picture(path.name):
+                # A pipe or a device would never end; a dangling link is reported as unreadable.
+                if _is_picture(path.name) and (path.is_file() or path.is_symlink()):
                     key = path.relative_to(root).as_posix()
                     found_files.append((key, folder.name, path, side))
                 else:
@@ -91,6 +92,12 @@ def read_folder(root: Path) -> Dataset:
             f"{len(below)} sub-folders and passed over {ignored} other files"
         )
     names = tuple(sorted({class_name for _, class_name, _, _ in found_files}))
+    for name in names:
+        if not name.isprintable():  # bytes that are no UTF-8, a line break
+            raise DatasetError(
+                f"the class folder {name!r} below {root} has a name that cannot be printed; "
+                "rename it"
+            )
     labels = {name: label for label, name in enumerate(names)}
     examples = tuple(
         Example(key, labels[class_name], path, None, side)

@@ -17,7 +17,8 @@ def decode_image(data: Any) -> Any:
     The accurate DCT gives OpenCV's and Pillow's pixels; TensorFlow's default differs by up to 8
     levels. WebP goes its own way because `decode_image` refuses alpha in it.
     """
-    header = tf.strings.substr(data, 0, 12)
+    # Padded, so that a few bytes of anything get the decoder's words and not those of `substr`.
+    header = tf.strings.substr(tf.strings.join([data, bytes(12)]), 0, 12)
     is_jpeg = tf.strings.substr(header, 0, 3) == b"\xff\xd8\xff"
     is_webp = (tf.strings.substr(header, 0, 4) == b"RIFF") & (
         tf.strings.substr(header, 8, 4) == b"WEBP"

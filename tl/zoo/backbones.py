@@ -56,6 +56,20 @@ class Backbone:
     shipped_weights: str | None = None
     feature_layers: tuple[str, ...] = ()
 
+    def check_size(self, image_size: tuple[int, int]) -> None:
+        """Refuse an input size, (height, width), that the network cannot take.
+
+        Raises:
+            ConfigError: below the minimum, which the message names.
+        """
+        height, width = image_size
+        if min(height, width) < self.minimum_size:
+            raise ConfigError(
+                f"images of {height}x{width} are too small for {self.name}: it needs at least "
+                f"{self.minimum_size}x{self.minimum_size}. Pass --image-size {self.minimum_size} "
+                "or more, or choose another --backbone."
+            )
+
     def published_files(self, image_size: tuple[int, int] | None = None) -> PublishedPair:
         """Return the ImageNet files for an input size, without the top first.
 

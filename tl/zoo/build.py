@@ -7,7 +7,6 @@ them differently.
 
 import keras
 
-from tl.errors import ConfigError
 from tl.zoo.backbones import Backbone
 from tl.zoo.load import load_backbone_weights
 from tl.zoo.preprocessing import IMAGENET_MEAN, IMAGENET_STDDEV, scale_pixels
@@ -35,12 +34,7 @@ def build_backbone(
         WeightsError: the weights file does not fit.
     """
     height, width = image_size or backbone.image_size
-    if min(height, width) < backbone.minimum_size:
-        raise ConfigError(
-            f"images of {height}x{width} are too small for {backbone.name}: it needs at least "
-            f"{backbone.minimum_size}x{backbone.minimum_size}. Pass --image-size "
-            f"{backbone.minimum_size} or more, or choose another --backbone."
-        )
+    backbone.check_size((height, width))
     images = keras.Input((height, width, 3), name="image", dtype="float32")
     application = getattr(keras.applications, backbone.keras_class)(
         include_top=False,

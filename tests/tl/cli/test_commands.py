@@ -1,6 +1,7 @@
 """What the commands say of a model that was really trained."""
 
 import json
+import re
 import shutil
 import socket
 from collections.abc import Callable
@@ -144,7 +145,7 @@ def test_export_publishes_the_next_version_with_the_same_answers(
     done = tl("export", trained.run.name[:15])
 
     assert done.code == 0, done.err
-    assert "model     models/colours/2" in done.out
+    assert re.search(r"^model     .*models/colours/2$", done.out, re.MULTILINE)
     accuracy = trained.result.exported.metrics["top_1_accuracy"]
     assert f"accuracy  {accuracy:.3f}" in done.out
     rows = [
@@ -154,6 +155,33 @@ def test_export_publishes_the_next_version_with_the_same_answers(
     assert [row["labels"] for row in rows[0]] == [row["labels"] for row in rows[1]]
     for one, other in zip(*rows, strict=True):
         assert one["scores"] == pytest.approx(other["scores"], abs=1e-5)
+
+
+def test_export_from_another_folder_lands_beside_the_earlier_version(
+    tl: Run, trained: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = trained.home / "models" / "colours"
+    before = {path.name for path in folder.iterdir()}
+    monkeypatch.chdir(tmp_path)
+
+    done = tl("export", trained.home / trained.run)
+
+    assert done.code == 0, done.err
+    assert len({path.name for path in folder.iterdir()} - before) == 1
+    assert not list(tmp_path.iterdir())
+
+
+def test_predict_answers_for_the_good_pictures_and_names_the_bad(
+    tl: Run, home: Path, trained: Any, some_files: list[Path], tmp_path: Path
+) -> None:
+    text = tmp_path / "text.jpg"
+    text.write_text("this is text")
+
+    done = tl("predict", "models/colours", text, some_files[0])
+
+    assert done.code == 1
+    assert str(some_files[0]) in done.out
+    assert f"error: {text}: not a picture" in done.err
 
 
 def test_track_sync_of_a_run_that_was_sent_names_it_and_sends_nothing(

@@ -1,5 +1,7 @@
 """Whatever is wrong ends with one line that says what, which value and what to do."""
 
+import struct
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -61,6 +63,23 @@ def typo_in_toml(here: Path, make: Callable[..., Path]) -> list[str]:
     return [*good()(here, make), "--config", "run.toml"]
 
 
+def inside_the_dataset(here: Path, make: Callable[..., Path]) -> list[str]:
+    return [*good("--backbone", "tl_small")(here, make), "--output", "good/cats"]
+
+
+def bombs(here: Path, make: Callable[..., Path]) -> list[str]:
+    folder = make(here / "bombs", {"cats": 4, "dogs": 4})
+    header = struct.pack(">IIBBBBB", 20_000, 20_000, 8, 0, 0, 0, 0)
+    rows = zlib.compress(bytes(20_001 * 20_000), 9)
+    parts = ((b"IHDR", header), (b"IDAT", rows), (b"IEND", b""))
+    chunks = b"".join(
+        struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
+        for name, body in parts
+    )
+    (folder / "cats" / "bomb.png").write_bytes(b"\x89PNG\r\n\x1a\n" + chunks)
+    return ["--dataset", "bombs"]
+
+
 CASES: dict[str, tuple[Prepare, int, tuple[str, ...]]] = {
     "missing folder": (missing, 2, ("nowhere",)),
     "empty folder": (empty, 1, ("empty",)),
@@ -69,6 +88,18 @@ CASES: dict[str, tuple[Prepare, int, tuple[str, ...]]] = {
     "unreadable files": (
         unreadable, 1, ("4 of 12", "cats/text0.jpg", "data.max_unreadable_fraction"),
     ),
+    "a bomb among few pictures": (
+        bombs, 1, ("1 of 9", "cats/bomb.png", "400 megapixels", "limit of 100"),
+    ),
+    "weights file that is not there, even for a dry run": (
+        good("--backbone", "tl_small", "--weights", "gone.h5", "--dry-run"), 2, ("gone.h5",),
+    ),
+    "size below the backbone's minimum, even for a dry run": (
+        good("--backbone", "inception_v3", "--weights", "none", "--image-size", "64", "--dry-run"),
+        2, ("64x64", "inception_v3", "75x75"),
+    ),
+    "output among the pictures": (inside_the_dataset, 2, ("good/cats", "outside of the dataset")),
+    "output without a name": (good("--output", ""), 2, ("output = ''",)),
     "unknown backbone": (good("--backbone", "resnet5"), 2, ("resnet5", "did you mean 'resnet50'")),
     "unknown weights": (
         good("--backbone", "tl_small", "--weights", "imagnet"), 2, ("imagnet", "'imagenet'"),

@@ -88,6 +88,24 @@ def test_what_is_no_picture_is_passed_over_and_counted(
     assert dataset.ignored == 4
 
 
+def test_pipe_named_like_a_picture_is_passed_over(make_folder: MakeFolder) -> None:
+    root = make_folder({"cats": 1, "dogs": 1})
+    os.mkfifo(root / "cats" / "p.jpg")
+
+    dataset = open_dataset(str(root))
+
+    assert [example.key for example in dataset.examples] == ["cats/000.png", "dogs/000.png"]
+    assert dataset.ignored == 1
+
+
+def test_class_folder_whose_name_is_no_text_is_refused(make_folder: MakeFolder) -> None:
+    root = make_folder({"cats": 1, "dogs": 1})
+    (root / "cats").rename(root / os.fsdecode(b"ca\xffts"))
+
+    with pytest.raises(DatasetError, match="cannot be printed; rename it"):
+        open_dataset(str(root))
+
+
 def test_loop_of_links_ends(make_folder: MakeFolder) -> None:
     root = make_folder({"cats": 2, "dogs": 1})
     (root / "cats" / "again").symlink_to(root / "cats")

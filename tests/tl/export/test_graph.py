@@ -216,3 +216,15 @@ def test_more_than_five_classes_are_answered_with_the_best_five() -> None:
         best = np.argsort(-row)[:5]
         assert [name.decode() for name in labels] == [names[place] for place in best]
         assert np.allclose(scores, row[best], atol=1e-6)
+
+
+@pytest.mark.parametrize("data", [b"", b"x", b"hello", b"\xff\xd8\xff", b"RIFF....WEBP"])
+def test_bytes_that_are_no_picture_get_the_decoders_words(data: bytes) -> None:
+    import tensorflow as tf
+
+    from tl.export.graph import decode_image
+
+    with pytest.raises(tf.errors.InvalidArgumentError) as caught:
+        decode_image(tf.constant(data))
+
+    assert "out of range" not in str(caught.value)
