@@ -5,6 +5,7 @@ something in it works on a copy.
 """
 
 import io
+import json
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -47,6 +48,19 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
         "filterwarnings", "ignore:The ``noload`` loader strategy:DeprecationWarning"
     )
+
+
+def publish_into(run: Path, output: Path) -> None:
+    """Make a copied run export below ``output``; its record names the place of the original."""
+    facts = json.loads((run / "run.json").read_text())
+    facts["config"]["output"] = str(output)
+    (run / "run.json").write_text(json.dumps(facts))
+
+
+@pytest.fixture
+def redirect_export() -> Callable[[Path, Path], None]:
+    """`publish_into`, for fixtures in other folders."""
+    return publish_into
 
 
 def coloured_picture(label: int, number: int) -> Pixels:

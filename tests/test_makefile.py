@@ -15,7 +15,7 @@ def make(*words: str) -> subprocess.CompletedProcess[str]:
 def test_another_python_gets_one_line_with_what_to_do(tmp_path: Path) -> None:
     done = make("--silent", f"VENV={tmp_path / 'env'}", "PYTHON=", str(tmp_path / "env/bin/python"))
 
-    lines = [line for line in done.stderr.splitlines() if not line.startswith("make: ")]
+    lines = [line for line in done.stderr.splitlines() if not line.startswith("make")]
     assert done.returncode != 0
     assert len(lines) == 1
     assert lines[0].startswith("tl needs Python 3.11, 3.12 or 3.13")

@@ -17,10 +17,14 @@ from tl.export.versions import list_versions
 
 
 @pytest.fixture
-def home(trained: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def home(
+    trained: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    redirect_export: Callable[[Path, Path], None],
+) -> Path:  # fmt: skip
     """A working directory with a copy of the finished run in runs/."""
     monkeypatch.chdir(tmp_path)
-    shutil.copytree(trained.run, tmp_path / "runs" / trained.run.name)
+    run = shutil.copytree(trained.run, tmp_path / "runs" / trained.run.name)
+    redirect_export(run, tmp_path / "models")
     return tmp_path
 
 
@@ -32,6 +36,7 @@ def test_rehearsal_leaves_nothing_behind(home: Path, trained: Any) -> None:
     from pipelines.export import rehearse_export
 
     run = home / "runs" / trained.run.name
+    (run / "classifier.weights.h5").rename(run / "untrained.weights.h5")
     before = everything(run)
 
     rehearse_export(run)
@@ -51,7 +56,7 @@ def test_export_again_gives_the_same_answers_as_the_next_version(
 
     again = export_run(run, reopen_data(run))
 
-    assert again.path == Path("models/colours/2")
+    assert again.path == home / "models/colours/2"
     assert everything(home / "models" / "colours") == ["1", "2"]
     assert again.measured_on == "test"
     assert again.metrics["confusion"] == trained.result.exported.metrics["confusion"]

@@ -211,6 +211,18 @@ def test_built_in_digits_have_ten_classes_and_1797_pictures() -> None:
     assert dataset.examples[0].label == 0
 
 
+def test_built_in_digits_are_those_of_scikit_learn() -> None:
+    from sklearn.datasets import load_digits
+
+    theirs = load_digits()
+    ours = read_digits().examples
+
+    assert [example.label for example in ours] == theirs.target.tolist()
+    for example, image in zip(ours[::100], theirs.images[::100], strict=True):
+        grey = decode_picture(example.read())[:, :, 0]
+        np.testing.assert_array_equal(grey, np.round(image * 255 / 16))
+
+
 def test_folder_wins_over_a_built_in_name(
     make_folder: MakeFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:

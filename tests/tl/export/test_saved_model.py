@@ -150,7 +150,8 @@ def test_manifest_says_what_the_model_is(trained: Any) -> None:
     assert facts["class_names"] == list(trained.plan.data.class_names)
     assert facts["fingerprint"] == trained.plan.data.pictures.fingerprint
     assert facts["image_size"] == [32, 32]
-    assert facts["config"] == trained.plan.config.to_dict()
+    output = str(trained.home / "models")
+    assert facts["config"] == {**trained.plan.config.to_dict(), "output": output}
     assert facts["measured_on"] == "test"
     assert facts["metrics"] == trained.result.exported.metrics
     assert {"tl", "tensorflow", "keras", "python"} <= set(facts["versions"])
