@@ -39,7 +39,7 @@ class ProbeResult:
 
 def probe_shipped_backbone(folder: str, shots: int = 20, draws: int = 5) -> ProbeResult:
     """Measure tl_small on a folder of labelled pictures."""
-    examples = list(open_dataset(folder).examples)
+    examples = list(open_dataset(folder))
     labels = np.array([example.label for example in examples])
     return ProbeResult(
         pretrained=few_shot_accuracy(_features(examples, "tl"), labels, shots, draws),

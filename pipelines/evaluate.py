@@ -3,20 +3,32 @@
 tl evaluate models/flowers --dataset flower_photos
 """
 
+import dataclasses
 import json
+import time
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
 
 from pipelines.export import SPLIT, measure
+from tl.augment.tta import TestTime, views_of
 from tl.config import DataConfig
+from tl.data.decode import NO_LIMIT, decode_picture
 from tl.data.example import Example, Side
 from tl.data.inspect import cache_folder
 from tl.data.prepare import ReadablePictures, read_pictures
+from tl.data.resize import centre_view
 from tl.data.split import read_split
 from tl.errors import ConfigError, DatasetError, nearest
-from tl.evaluation.served import load_served_model
+from tl.evaluation.metrics import classification_metrics
+from tl.evaluation.served import ServedModel, load_served_model
 from tl.export.versions import list_versions
+
+ALL_DEFAULTS = DataConfig()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,6 +39,8 @@ class Evaluation:
         version: folder of the SavedModel.
         measured_on: which pictures, in words.
         metrics: as `tl.evaluation.metrics.classification_metrics` gives.
+        tta: which views of a picture the scores are averaged over.
+        seconds: of reading, decoding and classifying the pictures.
         unreadable: key and reason of the pictures that were left out.
     """
 
@@ -34,6 +48,8 @@ class Evaluation:
     measured_on: str
     metrics: dict[str, Any]
     unreadable: tuple[tuple[str, str], ...]
+    tta: TestTime = "none"
+    seconds: float = 0.0
 
 
 def find_version(model: Path) -> Path:
@@ -55,7 +71,14 @@ def find_version(model: Path) -> Path:
     raise ConfigError(f"no model at {model}: {hint}")
 
 
-def evaluate(model: Path, spec: str, *, allow_seen: bool = False) -> Evaluation:
+def evaluate(
+    model: Path,
+    spec: str,
+    *,
+    allow_seen: bool = False,
+    data: DataConfig = ALL_DEFAULTS,
+    tta: TestTime = "none",
+) -> Evaluation:
     """Measure a model on a dataset.
 
     Taken are the test pictures of the stored split where the dataset is the one the model was
@@ -65,26 +88,56 @@ def evaluate(model: Path, spec: str, *, allow_seen: bool = False) -> Evaluation:
         model: a model's folder or one version's.
         spec: folder of labelled pictures or built-in name.
         allow_seen: also measure on pictures that the model was trained or chosen with.
+        data: how the dataset is read: columns and root of a table, limits.
+        tta: average over views: ``ten-crop``, or ``multi-scale`` for ten crops at five scales.
 
     Raises:
         DatasetError: pictures the model has seen, or classes that it does not know.
     """
     version = find_version(model)
     served_manifest = _manifest(version)
-    pictures = read_pictures(spec, DataConfig(), cache=cache_folder())
     split = read_split(version / "assets.extra" / SPLIT)
+    # Told apart as they were in training, or none would be known again.
+    identity: Literal["content", "key"] = "content" if all(map(_is_hash, split)) else "key"
+    config = dataclasses.replace(data, identity=identity)
+    pictures = read_pictures(spec, config, cache=cache_folder())
     chosen, measured_on = _choose(pictures, served_manifest["fingerprint"], split)
     _refuse_seen(chosen, split, allow_seen, measured_on)
     class_names = tuple(served_manifest["class_names"])
     examples = _relabel([one for one, _ in chosen], pictures.dataset.class_names, class_names)
     served = load_served_model(version)
-    metrics = measure(served, examples, class_names)
+    began = time.perf_counter()
+    if tta == "none":
+        metrics = measure(served, examples, class_names)
+    else:
+        probabilities = _averaged(served, examples, tta)
+        labels = [example.label for example in examples]
+        metrics = classification_metrics(probabilities, labels, class_names)
     return Evaluation(
         version=version,
         measured_on=measured_on,
         metrics=metrics,
         unreadable=pictures.unreadable,
+        tta=tta,
+        seconds=time.perf_counter() - began,
     )
+
+
+def _averaged(
+    served: ServedModel, examples: Sequence[Example], tta: TestTime
+) -> NDArray[np.float32]:
+    """Return probabilities averaged over views, which are resized as evaluation does."""
+    height, width = served.manifest["image_size"]
+
+    def views(example: Example) -> Iterator[NDArray[np.uint8]]:
+        image = decode_picture(example.read(), NO_LIMIT)
+        return views_of(image, (height, width), tta, centre_view)
+
+    return served.mean_probabilities(examples, views)
+
+
+def _is_hash(identity: str) -> bool:
+    return len(identity) == 64 and all(digit in "0123456789abcdef" for digit in identity)
 
 
 def _manifest(version: Path) -> dict[str, Any]:
@@ -131,6 +184,4 @@ def _relabel(
             f"the model has no class {unknown[0]!r}; {nearest(unknown[0], model_names)}"
         )
     labels = {name: label for label, name in enumerate(model_names)}
-    return [
-        Example(one.key, labels[names[one.label]], one.path, one.data, one.side) for one in examples
-    ]
+    return [dataclasses.replace(one, label=labels[names[one.label]]) for one in examples]

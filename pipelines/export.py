@@ -11,6 +11,7 @@ import datetime
 import json
 import shutil
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,10 +20,10 @@ import keras
 import numpy as np
 
 from tl.classifier import build_classifier
+from tl.data.contents import encode_png
 from tl.data.decode import servable_bytes
 from tl.data.example import Example, Side
 from tl.data.prepare import PreparedData
-from tl.data.sources import encode_png
 from tl.errors import ExportError
 from tl.evaluation.metrics import classification_metrics
 from tl.evaluation.served import ServedModel, load_served_model
@@ -105,7 +106,7 @@ def rehearse_export(folder: Path) -> None:
 
 
 def measure(
-    served: ServedModel, examples: list[Example], class_names: tuple[str, ...]
+    served: ServedModel, examples: Sequence[Example], class_names: tuple[str, ...]
 ) -> dict[str, Any]:
     """Measure a SavedModel on encoded pictures."""
     probabilities = served.probabilities(servable_bytes(example.read()) for example in examples)
@@ -113,7 +114,7 @@ def measure(
     return classification_metrics(probabilities, labels, class_names)
 
 
-def _measured_side(data: PreparedData) -> tuple[str, list[Example]]:
+def _measured_side(data: PreparedData) -> tuple[str, Sequence[Example]]:
     sides: tuple[Side, ...] = ("test", "val")
     for side in sides:
         examples = data.side(side)

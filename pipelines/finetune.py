@@ -23,20 +23,34 @@ from typing import Any
 
 import keras
 
+from pipelines.contact_sheet import write_sheet
 from pipelines.export import SPLIT, UNTRAINED, WEIGHTS, Exported
 from pipelines.plan import Plan
-from tl.augment.pca_jitter import ColourPca, fit_colour_pca
-from tl.augment.recipes import Augmentation
+from tl.augment.flip_harm import FlipHarm
+from tl.augment.needed_side import needed_side
+from tl.augment.pca_jitter import fit_colour_pca
+from tl.augment.recipes import Augmentation, find_recipe
 from tl.classifier import Classifier, build_classifier
-from tl.data.batches import decoded_pictures
+from tl.data.balance import balance_classes
+from tl.data.batches import Feed, decoded_pictures
+from tl.data.decode import reduced_shape
+from tl.data.decoded_cache import make_cache
+from tl.data.inspect import cache_folder
 from tl.data.split import write_split
-from tl.errors import ExportError, Interrupted, TrackingError, TrainingError
+from tl.errors import ConfigError, ExportError, Interrupted, TrackingError, TrainingError
 from tl.evaluation.charts import draw_confusion, draw_curves
 from tl.run_folder import RUNS, RunRecord, new_run_id, write_record
 from tl.tracking import JournalTracker, Tracker, default_store
 from tl.training.checkpoints import save_weights
 from tl.training.devices import Device, prepare_device
-from tl.training.progress import EpochRecord, Listener, Silent, epoch_line
+from tl.training.progress import (
+    EpochRecord,
+    Listener,
+    Silent,
+    epoch_line,
+    kept_epoch,
+    throughput_unit,
+)
 from tl.training.task import Task
 from tl.training.tuning import train_classifier
 
@@ -97,6 +111,7 @@ def finetune(
         write_record(folder, record)
         write_split(folder / SPLIT, plan.data.split())
         _describe(tracker, plan, record, folder)
+        feed = _feed(plan)
         with stopwatch("build"):
             keras.utils.set_random_seed(plan.config.seed)
             classifier = _build(plan)
@@ -106,7 +121,7 @@ def finetune(
             _rehearse(folder, device, say)
             (folder / UNTRAINED).unlink()
         with stopwatch("train"):
-            records = _train(plan, classifier, folder, tracker, listener or Silent())
+            records = _train(plan, classifier, folder, feed, tracker, listener or Silent(), say)
         with stopwatch("export and evaluate"):
             exported = _export(folder, plan, device, say)
         with stopwatch("track"):
@@ -152,24 +167,83 @@ def _build(plan: Plan) -> Classifier:
 
 
 def _train(
-    plan: Plan, classifier: Classifier, folder: Path, tracker: Tracker, listener: Listener
+    plan: Plan,
+    classifier: Classifier,
+    folder: Path,
+    feed: Feed,
+    tracker: Tracker,
+    listener: Listener,
+    say: Callable[[str], None],
 ) -> list[EpochRecord]:
-    augmentation = Augmentation(plan.recipe, plan.image_size, _colours(plan))
+    augmentation = _augmentation(plan, folder, tracker)
     with (folder / "log.txt").open("a", encoding="utf-8") as log:
         task = Task(
             classifier=classifier,
-            training=plan.data.side("train"),
+            training=balance_classes(plan.data.side("train"), plan.config.training.balance),
             validation=plan.data.side("val"),
             augmentation=augmentation,
             config=plan.config,
             listener=_Recording(listener, tracker, log),
             on_best=lambda: save_weights(classifier.model, folder / WEIGHTS),
+            on_flip_harm=lambda harm: say(_flip_words(harm, plan, log)),
+            feed=feed,
         )
         return train_classifier(task, plan.phases)
 
 
-def _colours(plan: Plan) -> ColourPca:
-    return fit_colour_pca(decoded_pictures(plan.data.side("train")))
+def _feed(plan: Plan) -> Feed:
+    config, pictures = plan.config.data, plan.data.pictures
+    transforms = plan.config.augment.transforms or find_recipe(plan.recipe)
+    at_least = needed_side(transforms, plan.image_size)
+    if config.cache == "none":
+        return Feed(at_least=at_least, processes=config.workers)
+    if pictures.sizes is None or pictures.kinds is None:
+        raise ConfigError(
+            f"--cache {config.cache} has to know the size of every picture before training; pass "
+            "--identity content"
+        )
+    shapes: dict[str, tuple[int, int]] = {}
+    identities: dict[str, str] = {}
+    for key, identity, size, kind, side in zip(
+        pictures.examples.keys,
+        pictures.identities,
+        pictures.sizes.tolist(),
+        pictures.kinds,
+        plan.data.sides,
+        strict=True,
+    ):
+        if side == "train":
+            smaller = reduced_shape(size[0], size[1], at_least if kind == "jpeg" else None)
+            shapes[key], identities[key] = smaller[:2], identity
+    cache = make_cache(config.cache, cache_folder() / "decoded", shapes, identities)
+    return Feed(at_least=at_least, cache=cache, processes=config.workers)
+
+
+def _flip_words(harm: FlipHarm, plan: Plan, log: Any) -> str:
+    """Say that flips harm, and keep it in the run's log."""
+    true, taken_for = (plan.data.class_names[label] for label in harm.pair)
+    words = (
+        f"warning: recipe {plan.recipe!r} mirrors pictures, and mirrored ones are taken for other "
+        f"classes: {harm.lost} of {harm.n_pictures} validation pictures, most often {true!r} for "
+        f"{taken_for!r}; if left and right matter, pass --set augment.recipe=digits"
+    )
+    log.write(words + "\n")
+    return words
+
+
+def _augmentation(plan: Plan, folder: Path, tracker: Tracker) -> Augmentation:
+    """Take the colours of the training pictures, and keep them and a sheet of views."""
+    training = plan.data.side("train")
+    colours = fit_colour_pca(decoded_pictures(training))
+    augmentation = Augmentation(
+        plan.recipe, plan.image_size, colours, plan.config.augment.transforms
+    )
+    facts = dataclasses.asdict(colours)
+    (folder / "colour_pca.json").write_text(json.dumps(facts, indent=2) + "\n")
+    write_sheet(training, augmentation, folder / "augmentation.png", seed=plan.config.seed)
+    for name in ("colour_pca.json", "augmentation.png"):
+        tracker.artifact(folder / name)
+    return augmentation
 
 
 def _rehearse(folder: Path, device: Device, say: Callable[[str], None]) -> None:
@@ -215,11 +289,15 @@ def _in_tensorflow(folder: Path, task: str, say: Callable[[str], None]) -> Any:
 def _record(plan: Plan, folder: Path, device: Device) -> RunRecord:
     assert plan.weights is not None  # only a dry run has none
     spec, output = Path(plan.config.dataset).expanduser(), Path(plan.config.output).expanduser()
-    # Absolute, so that `tl export` finds both from any other folder.
+    data = plan.config.data
+    if data.root:
+        data = dataclasses.replace(data, root=str(Path(data.root).expanduser().resolve()))
+    # Absolute, so that `tl export` finds them from any other folder.
     config = dataclasses.replace(
         plan.config,
-        dataset=str(spec.resolve()) if spec.is_dir() else plan.config.dataset,
+        dataset=str(spec.resolve()) if spec.exists() else plan.config.dataset,
         output=str(output.resolve()),
+        data=data,
     )
     return RunRecord(
         id=folder.name,
@@ -298,6 +376,8 @@ def _report(
     draw_curves(records, folder / "curves.png")
     tracker.artifact(folder / "curves.png")
     tracker.artifact(folder / "log.txt")
+    if kept := kept_epoch(records):
+        tracker.tags({"tl.kept_epoch": f"{kept.phase} {kept.epoch}"})
     if exported is None:
         return
     tracker.tags({"tl.saved_model": str(exported.path.resolve())})
@@ -363,7 +443,8 @@ class _Recording:
         """Keep it, and pass it on."""
         phase = record.phase.replace(" ", "_")
         values = {f"{phase}.{name}": value for name, value in record.metrics.items()}
-        values[f"{phase}.images_per_second"] = record.images_per_second
+        unit = throughput_unit(record.phase).replace(" ", "_")
+        values[f"{phase}.{unit}_per_second"] = record.images_per_second
         self._tracker.metrics(values, step=record.step)
         now = datetime.datetime.now().isoformat(sep=" ", timespec="seconds")
         self._log.write(f"{now}  {epoch_line(record, self._epochs)}\n")

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from tl.config import RunConfig, model_name_of
+from tl.config import AugmentConfig, RunConfig, model_name_of
 from tl.data.inspect import cache_folder
 from tl.data.prepare import PreparedData, prepare_data
 from tl.errors import ConfigError
@@ -29,7 +29,7 @@ class Plan:
         weights: resolved, or None in a dry run.
         backbone_reason: why the program chose it; None where the user named it.
         image_size: (height, width) in pixels.
-        recipe: augmentation.
+        recipe: augmentation, or ``custom`` for the transforms of the config.
         phases: in order.
         model_folder: receives the version.
     """
@@ -79,9 +79,6 @@ def make_plan(
     check_writable(model_folder)
     backbone, weights, reason = _backbone(config, named_size, dry_run)
     backbone.check_size(named_size or backbone.image_size)
-    recipe = config.augment.recipe
-    if recipe == "auto":
-        recipe = "digits" if data.pictures.dataset.name == "digits" else "default"
     return Plan(
         config=config,
         name=name,
@@ -90,10 +87,19 @@ def make_plan(
         weights=weights,
         backbone_reason=reason,
         image_size=named_size or backbone.image_size,
-        recipe=recipe,
+        recipe=choose_recipe(config.augment, data.pictures.dataset.name),
         phases=choose_phases(config.training),
         model_folder=model_folder,
     )
+
+
+def choose_recipe(augment: AugmentConfig, dataset_name: str) -> str:
+    """Settle ``auto``, and say ``custom`` where the config lists transforms."""
+    if augment.transforms:
+        return "custom"
+    if augment.recipe != "auto":
+        return augment.recipe
+    return "digits" if dataset_name == "digits" else "default"
 
 
 def _refuse_output_among_pictures(config: RunConfig, model_folder: Path) -> None:

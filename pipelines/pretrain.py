@@ -101,7 +101,7 @@ def pretrain(config: PretrainConfig, listener: Listener, command: str) -> Pretra
     held_out_share = DataConfig(val_fraction=0.0 if has_test else 0.1, test_fraction=0.0)
     data = prepare_data(config.dataset, held_out_share, seed=config.seed, cache=cache_folder())
     training = data.side("train")
-    held_out = data.side("val") + data.side("test")
+    held_out = data.side("val", "test")
 
     keras.utils.set_random_seed(config.seed)
     size = (config.image_size, config.image_size)

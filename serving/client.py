@@ -48,7 +48,7 @@ class Client:
 
         Args:
             url: `http://HOST:PORT` or `grpc://HOST:PORT`; `/MODEL` or `/v1/models/MODEL` may
-                follow.
+                follow, also with `:predict` at its end.
             model: the name of the model; not needed where the URL has it, or where the server
                 speaks REST, lists its models (tensorflow_model_server does not) and has one.
             timeout_s: for each call; over REST, for each wait on the server within it.
@@ -145,9 +145,12 @@ def _model_in(parts: SplitResult) -> str | None:
     segments = [unquote(segment) for segment in parts.path.split("/") if segment]
     if segments[:2] == ["v1", "models"]:
         segments = segments[2:]
+        if segments:  # the whole address of a prediction, as it stands in documents
+            segments[-1] = segments[-1].removesuffix(":predict")
     if len(segments) > 1:
         raise InvalidArgument(
-            f"{parts.path!r} is no model: end the address with /MODEL or /v1/models/MODEL"
+            f"{parts.path!r} is no model: end the address with /MODEL or /v1/models/MODEL; the "
+            "newest version answers"
         )
     return segments[0] if segments else None
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from tl.errors import ConfigError, nearest
+from tl.transforms import TransformSettings, check_transforms
 
 Strategy = Literal["features", "last", "all"]
 
@@ -30,6 +31,19 @@ class DataConfig:
         max_unreadable_fraction: stop if a larger share of the files cannot be read.
         max_megapixels: a picture with more is refused before it is decoded.
         split_file: ``split.json`` of an earlier run; pictures in it keep their side.
+        folds: with 2 or more, validate on one of so many parts in place of ``val_fraction``.
+        fold: which of them, from 0.
+        shots: different training pictures a class to learn from, or None for all.
+        dedupe: search for near-duplicates and keep them on one side of the split.
+        identity: what tells pictures apart: ``content`` reads every file first, ``key`` takes its
+            name for it (a renamed picture is a new one, a damaged one is found while training);
+            ``auto`` is ``content`` up to 100,000 pictures.
+        cache: where training pictures are kept decoded from one epoch to the next: ``none``,
+            ``ram`` or ``disk``; refused where they do not fit.
+        workers: processes that decode and augment beside this one, for machines of many cores.
+        path_column: of a table, where it has no usual name.
+        label_column: likewise.
+        root: folder that a table's paths start from and stay in; None is the table's own.
     """
 
     val_fraction: float = 0.15
@@ -37,6 +51,16 @@ class DataConfig:
     max_unreadable_fraction: float = 0.1
     max_megapixels: float = 100.0
     split_file: str | None = None
+    folds: int = 0
+    fold: int = 0
+    shots: int | None = None
+    dedupe: bool = False
+    identity: Literal["auto", "content", "key"] = "auto"
+    cache: Literal["none", "ram", "disk"] = "none"
+    workers: int = 0
+    path_column: str | None = None
+    label_column: str | None = None
+    root: str | None = None
 
     def __post_init__(self) -> None:
         for name in ("val_fraction", "test_fraction"):
@@ -45,6 +69,14 @@ class DataConfig:
         _require(total < 1, "data.val_fraction + data.test_fraction", total, "a sum below 1")
         share = self.max_unreadable_fraction
         _require(0 <= share <= 1, "data.max_unreadable_fraction", share, "0 to 1")
+        _require(self.folds == 0 or self.folds >= 2, "data.folds", self.folds, "0, or 2 or more")
+        _require(0 <= self.fold < max(1, self.folds), "data.fold", self.fold,
+                 f"0 to below data.folds ({self.folds})")  # fmt: skip
+        _require(0 <= self.workers <= 256, "data.workers", self.workers, "0 to 256")
+        both = self.cache == "ram" and self.workers > 0
+        _require(not both, "data.workers", self.workers, "0 with data.cache = ram: processes share "
+                 "no memory, use disk")  # fmt: skip
+        _require(self.shots is None or self.shots >= 1, "data.shots", self.shots, "1 or more")
         # What OpenCV decodes at all ends there.
         size = self.max_megapixels
         _require(0 < size <= 1073, "data.max_megapixels", size, "above 0, at most 1073")
@@ -77,17 +109,39 @@ class AugmentConfig:
     """How training pictures are varied.
 
     Attributes:
-        recipe: ``auto`` (``digits`` for the built-in digits, else ``default``), ``default``,
-            ``digits`` or ``plain``.
+        recipe: ``auto`` (``digits`` for the built-in digits, else ``default``), or a name of
+            `tl.augment.recipes`.
+        transforms: in place of a recipe, its own transforms in their order, as
+            ``{name = "rotate", degrees = 3.0, p = 0.5}``; names and parameters are those of
+            `tl.transforms`.
         feature_views: augmented views a picture whose frozen features the head learns from, beside
             the plain one. Each costs one pass over the training pictures.
+        mixup: parameter of the Beta distribution that shares of two blended pictures are drawn
+            from while fine-tuning, 0 for none; 0.2 is usual.
+        cutmix: the same for a rectangle of another picture pasted in; 1.0 is usual. With both,
+            each batch takes one of the two.
     """
 
-    recipe: Literal["auto", "default", "digits", "plain"] = "auto"
+    recipe: Literal["auto", "none", "light", "default", "alexnet", "resnet", "strong", "digits"] = (
+        "auto"
+    )
+    transforms: tuple[TransformSettings, ...] = ()
     feature_views: int = 4
+    mixup: float = 0.0
+    cutmix: float = 0.0
 
     def __post_init__(self) -> None:
         _require(self.feature_views >= 0, "augment.feature_views", self.feature_views, "0 or more")
+        for name in ("mixup", "cutmix"):
+            value = getattr(self, name)
+            _require(0 <= value <= 100, f"augment.{name}", value, "0 to 100 (0: none)")
+        complete = check_transforms(self.transforms, "augment.transforms")
+        object.__setattr__(self, "transforms", complete)  # the record of a run has every default
+        if self.transforms and self.recipe != "auto":
+            raise ConfigError(
+                f"augment.recipe = {self.recipe!r} and augment.transforms exclude each other; "
+                "leave one out"
+            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,7 +159,10 @@ class TrainingConfig:
         warmup_fraction: share of a phase's updates in which the rate grows from zero.
         weight_decay: AdamW's, of kernels only.
         label_smoothing: share of a label's mass spread over all classes.
-        patience: epochs without a better validation loss before a phase stops.
+        balance: how rare classes are made to count as much as common ones: ``none``, by
+            ``weights`` in the loss, or by ``sampling`` their pictures more often.
+        patience: epochs without a better validation loss before a phase stops. Validation
+            wavers while the rate is high, so stopping soon keeps the cosine from paying.
         mixed_precision: compute in 16 bits; ``auto`` does on a GPU and not on a CPU.
     """
 
@@ -114,11 +171,12 @@ class TrainingConfig:
     head_epochs: int = 60
     batch_size: int = 32
     learning_rate: float = 3e-3
-    fine_tune_learning_rate: float = 3e-4
+    fine_tune_learning_rate: float = 1e-4
     warmup_fraction: float = 0.1
     weight_decay: float = 0.01
     label_smoothing: float = 0.0
-    patience: int = 5
+    balance: Literal["none", "weights", "sampling"] = "none"
+    patience: int = 10
     mixed_precision: Literal["auto", "on", "off"] = "auto"
 
     def __post_init__(self) -> None:
@@ -166,7 +224,9 @@ class RunConfig:
 
     def to_dict(self) -> dict[str, Any]:
         """Return nested plain values, for JSON."""
-        return dataclasses.asdict(self)
+        tree = dataclasses.asdict(self)
+        tree["augment"]["transforms"] = list(self.augment.transforms)
+        return tree
 
     def flat(self) -> dict[str, Any]:
         """Return ``{"training.epochs": 15, ...}``, for parameters of an experiment."""
@@ -311,6 +371,10 @@ def _convert(hint: Any, value: Any, key: str) -> Any:
         if value not in choices:
             raise ConfigError(f"{key} = {value!r}; valid: {', '.join(choices)}")
         return value
+    if typing.get_origin(kind) is tuple:  # a list of tables, checked by the group it belongs to
+        if not isinstance(value, list) or not all(isinstance(one, dict) for one in value):
+            raise ConfigError(f"{key} = {value!r} should be a list of tables {{name = ...}}")
+        return tuple(value)
     if kind is float and type(value) is int and abs(value) < 2**53:
         return float(value)
     if type(value) is not kind:

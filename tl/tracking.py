@@ -3,9 +3,11 @@
 Every fact is first a line of ``tracking.jsonl`` in the run's folder. A thread of its own sends
 the lines to MLflow: importing it and making a store take 8 s, which pass beside the training.
 What could not be sent stays in the file, and `sync_journal` sends it later, from where it
-stopped.
+stopped. The run holds a lock on the file, so one process at a time sends, and a run that was killed
+is known from one that goes on.
 """
 
+import fcntl
 import json
 import logging
 import os
@@ -15,7 +17,7 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import IO, Any, Literal, Protocol
 
 from tl.errors import TrackingError
 
@@ -85,6 +87,8 @@ class JournalTracker:
         self._lines: queue.SimpleQueue[bool] = queue.SimpleQueue()
         self._failure: Exception | None = None
         self._store = store
+        self._file = self._journal.open("a", encoding="utf-8")
+        fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # until this process ends
         self._write({"kind": "begin", "experiment": experiment, "run_name": run_name})
         self._thread = threading.Thread(target=self._send_all, name="tracking", daemon=True)
         self._thread.start()
@@ -114,6 +118,8 @@ class JournalTracker:
         self._write({"kind": "end", "state": state})
         self._lines.put(False)
         self._thread.join(timeout_s)
+        if not self._thread.is_alive():
+            self._file.close()
         if self._failure is None and not self._thread.is_alive():
             return
         reason = str(self._failure or f"no answer within {timeout_s:.0f} s").splitlines()[0][:300]
@@ -124,8 +130,8 @@ class JournalTracker:
 
     def _write(self, event: dict[str, Any]) -> None:
         event["time_ms"] = round(time.time() * 1000)
-        with self._journal.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(event) + "\n")
+        self._file.write(json.dumps(event) + "\n")
+        self._file.flush()
         self._lines.put(True)
 
     def _send_all(self) -> None:
@@ -141,18 +147,45 @@ class JournalTracker:
 def sync_journal(folder: Path, store: Store) -> str:
     """Send what a run's journal has and the store has not, and return MLflow's run id.
 
+    A run whose process died before it could say so ends as KILLED, at its last line.
+
     Raises:
-        TrackingError: no journal, or the store cannot be reached.
+        TrackingError: no journal, the run still goes on, or the store cannot be reached.
     """
     if not (folder / JOURNAL).is_file():
         raise TrackingError(f"{folder} has no {JOURNAL}; give the folder of a run")
-    try:
-        sender = _MlflowSender(folder, store)
-        sender.send_new_lines()
-    except Exception as error:
-        reason = str(error).splitlines()[0][:300]
-        raise TrackingError(f"the experiment store {store.uri} did not answer: {reason}") from error
+    with (folder / JOURNAL).open("r+b") as journal:
+        try:
+            fcntl.flock(journal, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise TrackingError(
+                f"{folder} is still running (or another `tl track sync` sends it): wait for its end"
+            ) from None
+        _end_if_killed(journal)
+        try:
+            sender = _MlflowSender(folder, store)
+            sender.send_new_lines()
+        except Exception as error:
+            reason = str(error).splitlines()[0][:300]
+            raise TrackingError(
+                f"the experiment store {store.uri} did not answer: {reason}"
+            ) from error
     return sender.run_id
+
+
+def _end_if_killed(journal: IO[bytes]) -> None:
+    """Write the end of a run whose process died, over the line that it was cut off in."""
+    text = journal.read()
+    length = text.rfind(b"\n") + 1
+    if length == 0:  # not even the first line is whole
+        return
+    last = json.loads(text[:length].splitlines()[-1])
+    if last["kind"] != "end":
+        end = {"kind": "end", "state": "KILLED", "time_ms": last["time_ms"]}
+        journal.seek(length)
+        journal.truncate()
+        journal.write(json.dumps(end).encode() + b"\n")
+        journal.flush()
 
 
 class _MlflowSender:

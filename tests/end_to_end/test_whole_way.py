@@ -103,8 +103,9 @@ def test_folder_to_served_answers_and_a_new_version_without_a_restart(
     assert process.wait(30) == 0
 
 
-def test_ctrl_c_in_training_keeps_the_run_and_names_the_command_to_go_on(
-    pictures: Path, tmp_path: Path
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_run_stopped_in_training_is_kept_and_names_the_command_to_go_on(
+    number: signal.Signals, pictures: Path, tmp_path: Path
 ) -> None:
     with (tmp_path / "out").open("w") as out, (tmp_path / "err").open("w") as err:
         process = subprocess.Popen(
@@ -119,7 +120,7 @@ def test_ctrl_c_in_training_keeps_the_run_and_names_the_command_to_go_on(
             assert process.poll() is None, (tmp_path / "err").read_text()
             assert time.monotonic() < end_s
             time.sleep(0.2)
-        process.send_signal(signal.SIGINT)
+        process.send_signal(number)
         assert process.wait(90) == 1
     lines = (tmp_path / "err").read_text().splitlines()
     facts = record(tmp_path)
@@ -160,3 +161,33 @@ def test_jax_trains_and_ends_with_a_saved_model(pictures: Path, tmp_path: Path) 
     answer = run("predict", "models/flowers", pictures / "red" / "00.jpg", cwd=tmp_path)
     assert answer.returncode == 0, answer.stderr
     shutil.rmtree(tmp_path / "models")
+
+
+@pytest.mark.slow
+def test_table_of_bytes_with_few_shots_goes_the_whole_way(pictures: Path, tmp_path: Path) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    files = sorted(pictures.rglob("*.jpg"))
+    columns = {
+        "bytes": [file.read_bytes() for file in files],
+        "species": [file.parent.name for file in files],
+        "group": [f"{file.parent.name} {number // 2}" for number, file in enumerate(files)],
+    }
+    pq.write_table(pa.table(columns), tmp_path / "flowers.parquet")
+    place = ("--dataset", tmp_path / "flowers.parquet", "--set", "data.label_column=species")
+
+    done = run("finetune", *place, *FLAGS, "--shots", "4", "--cache", "disk",
+               "--set", "training.balance=sampling", cwd=tmp_path)  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "(12 train," in done.stdout
+
+    measured = run("evaluate", "models/flowers", *place, "--json", cwd=tmp_path)
+    assert measured.returncode == 0, measured.stderr
+    figures = json.loads(measured.stdout)
+    assert "stored test split" in figures["measured_on"]
+    assert figures["top_1_accuracy"] == pytest.approx(
+        record(tmp_path)["outcome"]["metrics"]["top_1_accuracy"]
+    )
+    again = run("export", record(tmp_path)["id"], cwd=tmp_path)
+    assert again.returncode == 0, again.stderr

@@ -66,6 +66,23 @@ def test_run_folder_has_what_the_run_was(trained: Any) -> None:
     assert not [path for path in trained.run.iterdir() if path.name.startswith(".")]
 
 
+def test_run_keeps_its_colours_and_a_sheet_of_views(trained: Any) -> None:
+    from PIL import Image
+
+    from tl.augment.pca_jitter import fit_colour_pca
+    from tl.data.batches import decoded_pictures
+
+    facts = json.loads((trained.run / "colour_pca.json").read_text())
+    pca = fit_colour_pca(decoded_pictures(trained.plan.data.side("train")))
+    assert facts["eigenvalues"] == list(pca.eigenvalues)
+    assert facts["eigenvectors"] == [list(row) for row in pca.eigenvectors]
+    with Image.open(trained.run / "augmentation.png") as sheet:
+        assert sheet.width > 13 * 100
+    told = [event for event in journal(trained.run) if event["kind"] == "artifact"]
+    names = {Path(event["path"]).name for event in told}
+    assert {"colour_pca.json", "augmentation.png"} <= names
+
+
 def test_stored_weights_are_those_of_the_model(trained: Any) -> None:
     from tl.classifier import build_classifier
     from tl.zoo.backbones import find_backbone

@@ -35,7 +35,7 @@ def config(pictures: Path, folder: Path, name: str) -> Any:
 
     return PretrainConfig(
         dataset=str(pictures), output=folder / f"{name}.npz", checkpoint=folder / name,
-        backbone="mobilenet_0.25", image_size=32, epochs=2, batch_size=8, recipe="plain",
+        backbone="mobilenet_0.25", image_size=32, epochs=2, batch_size=8, recipe="light",
     )  # fmt: skip
 
 

@@ -52,6 +52,12 @@ def test_error_of_the_server_is_raised_with_its_code(server: Any, client: Client
     assert caught.value.code is Code.NOT_FOUND
 
 
+def test_whole_address_of_a_prediction_is_taken_as_its_model(server: Any) -> None:
+    with Client(f"{server.rest}/v1/models/flowers:predict") as client:
+        assert client.model == "flowers"
+        assert client.status()
+
+
 def test_no_values_are_refused_before_anything_is_sent(client: Client) -> None:
     with pytest.raises(InvalidArgument, match="at least one"):
         client.predict_bytes([])

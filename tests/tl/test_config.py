@@ -79,13 +79,13 @@ def test_file_with_a_byte_order_mark_is_read(tmp_path: Path) -> None:
 def test_settings_take_toml_values_and_bare_words() -> None:
     config = settings_of(
         "training.learning_rate=1e-3", "model.backbone=resnet50", 'model.weights="a b.h5"',
-        "augment.recipe = plain", "model.image_size=96", "data.split_file=runs/a=b/split.json",
+        "augment.recipe = light", "model.image_size=96", "data.split_file=runs/a=b/split.json",
     )  # fmt: skip
 
     assert config.training.learning_rate == 1e-3
     assert config.model.backbone == "resnet50"
     assert config.model.weights == "a b.h5"
-    assert config.augment.recipe == "plain"
+    assert config.augment.recipe == "light"
     assert config.model.image_size == 96
     assert config.data.split_file == "runs/a=b/split.json"
 
@@ -143,7 +143,7 @@ def test_missing_dataset_is_refused_with_both_ways_to_give_it() -> None:
         ("training.learning_rate=fast", "training.learning_rate = 'fast' should be a number"),
         ("training.strategy=most", "training.strategy = 'most'; valid: features, last, all"),
         ("training.strategy=[1]", r"training.strategy = \[1\]; valid: features, last, all"),
-        ("augment.recipe=3", "augment.recipe = 3; valid: auto, default, digits, plain"),
+        ("augment.recipe=3", "augment.recipe = 3; valid: auto, none, light, default"),
         ("training=5", "training is a group of settings; got 5"),
         ("seed", "--set 'seed': write key=value"),
         ("=5", "--set '=5': write key=value"),

@@ -4,6 +4,8 @@ import contextlib
 import json
 import shutil
 import socket
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -218,11 +220,10 @@ def test_sending_that_was_killed_goes_on_without_a_second_run(
     folder = tmp_path / "run"
     folder.mkdir()
     experiment = f"killed-{sent}"
-    write_run(JournalTracker(folder, Store("http://127.0.0.1:9", None), experiment, "run"), folder)
-    with (folder / JOURNAL).open("a") as file:
-        file.write(
-            json.dumps({"kind": "end", "state": "FINISHED", "time_ms": 1795250000000}) + "\n"
-        )
+    tracker = JournalTracker(folder, Store("http://127.0.0.1:9", None), experiment, "run")
+    write_run(tracker, folder)
+    with contextlib.suppress(TrackingError):
+        tracker.finish("FINISHED")
     (folder / PROGRESS).unlink(missing_ok=True)
 
     class Killed(BaseException):
@@ -251,22 +252,45 @@ def test_sending_that_was_killed_goes_on_without_a_second_run(
     assert seen["artefacts"] == ["config.json", "deep"]
 
 
-def test_line_that_is_still_being_written_waits(
-    tmp_path: Path, stores: Callable[[], tuple[Store, Any]]
+KILLED_RUN = """
+import os, signal, sys
+from pathlib import Path
+from tl.tracking import JournalTracker, Store
+
+folder = Path(sys.argv[1])
+tracker = JournalTracker(folder, Store("http://127.0.0.1:9", None), "dead", "run")
+tracker.metrics({"head.loss": 0.5}, step=1)
+if sys.argv[2] == "in the middle of a line":
+    with (folder / "tracking.jsonl").open("a") as journal:
+        journal.write('{"kind": "metrics", "val')
+print("written", flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.mark.parametrize("moment", ["between lines", "in the middle of a line"])
+def test_run_that_was_killed_ends_as_killed_and_one_that_runs_is_left_alone(
+    moment: str, tmp_path: Path, stores: Callable[[], tuple[Store, Any]]
 ) -> None:
     store, client = stores()
-    begin = {"kind": "begin", "experiment": "half", "run_name": "r", "time_ms": 1795250000000}
-    metric = {"kind": "metrics", "values": {"head.loss": 1.0}, "step": 1, "time_ms": 1795250000001}
-    line = json.dumps(metric)
-    (tmp_path / JOURNAL).write_text(json.dumps(begin) + "\n" + line[:20])
+    with subprocess.Popen(
+        [sys.executable, "-c", KILLED_RUN, str(tmp_path), moment],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+    ) as process:  # fmt: skip
+        assert process.stdout is not None
+        assert process.stdout.readline() == "written\n"
+        with pytest.raises(TrackingError, match="is still running"):
+            sync_journal(tmp_path, store)
+        process.kill()
+
     run_id = sync_journal(tmp_path, store)
-    assert content(client, run_id)["loss"] == []
 
-    with (tmp_path / JOURNAL).open("a") as file:
-        file.write(line[20:] + "\n")
-
+    seen = content(client, run_id)
+    assert seen["status"] == "KILLED"
+    assert [value for _, value, _ in seen["loss"]] == [0.5]
+    assert seen["ended"] == seen["loss"][0][2]
     assert sync_journal(tmp_path, store) == run_id
-    assert len(content(client, run_id)["loss"]) == 1
+    assert content(client, run_id) == seen
 
 
 def test_artefact_that_is_gone_does_not_stop_the_rest(
@@ -275,6 +299,8 @@ def test_artefact_that_is_gone_does_not_stop_the_rest(
     store, client = stores()
     tracker = JournalTracker(tmp_path, Store("http://127.0.0.1:9", None), "tidied", "run")
     write_run(tracker, tmp_path)
+    with pytest.raises(TrackingError):
+        tracker.finish("FINISHED")
     shutil.move(tmp_path / "config.json", tmp_path / "elsewhere.json")
 
     run_id = sync_journal(tmp_path, store)

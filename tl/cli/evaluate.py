@@ -6,32 +6,70 @@ from typing import Any
 
 import click
 
+from tl.config import read_config
+
 
 @click.command()
 @click.argument("model", type=click.Path(path_type=Path))
-@click.option("--dataset", required=True, help="Folder of labelled pictures, or a built-in name.")
+@click.option(
+    "--dataset",
+    required=True,
+    help="Folder, table, archive, or a built-in name.",
+)
 @click.option(
     "--allow-seen", is_flag=True, help="Also measure on pictures the model was trained with."
 )
+@click.option(
+    "--tta",
+    type=click.Choice(["none", "ten-crop", "multi-scale"]),
+    default="none",
+    show_default=True,
+    help="Average over one, ten or fifty views of every picture.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print all figures as JSON.")
-def evaluate(model: Path, dataset: str, allow_seen: bool, as_json: bool) -> None:
+@click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="data.KEY=VALUE",
+    help="How DATASET is read; repeat.",
+)
+def evaluate(
+    model: Path,
+    dataset: str,
+    allow_seen: bool,
+    tta: Any,
+    as_json: bool,
+    settings: tuple[str, ...],
+) -> None:
     """Measure an exported model on labelled pictures.
 
     Taken are the test pictures of the stored split where DATASET is what the model was trained
     on, else its test/ folder, else all pictures; the answer names which.
     """
+    data = read_config(None, settings, {"dataset": dataset}).data
     from tl.cli.quiet import start_keras
 
     start_keras()
     from pipelines.evaluate import evaluate as run
 
-    result = run(model, dataset, allow_seen=allow_seen)
+    result = run(model, dataset, allow_seen=allow_seen, data=data, tta=tta)
     if as_json:
-        facts = {"model": str(result.version), "measured_on": result.measured_on, **result.metrics}
+        facts = {
+            "model": str(result.version),
+            "measured_on": result.measured_on,
+            "tta": result.tta,
+            "seconds": round(result.seconds, 2),
+            **result.metrics,
+        }
         click.echo(json.dumps(facts, indent=2, ensure_ascii=False))
         return
     click.echo(f"model        {result.version}")
     click.echo(f"measured on  {result.measured_on}")
+    if tta != "none":
+        click.echo(f"views        {tta}")
+    rate = result.metrics["n_pictures"] / max(result.seconds, 1e-9)
+    click.echo(f"took         {result.seconds:.1f} s ({rate:.1f} pictures a second)")
     for key in ("top_1_accuracy", "top_5_accuracy", "macro_f1", "log_loss"):
         if key in result.metrics:
             click.echo(f"{key:<15}  {result.metrics[key]:.4f}")

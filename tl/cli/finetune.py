@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.option("--dataset", help="Folder with one sub-folder a class, or a built-in name: digits.")
+@click.option("--dataset", help="Folder of class folders, table, archive, or a built-in name.")
 @click.option("--backbone", help="A name of `tl zoo`.  [default: auto]")
 @click.option("--weights", help="auto, imagenet, tl, none, or a file.  [default: auto]")
 @click.option("--name", help="Of the model.  [default: the dataset's]")
@@ -32,6 +32,18 @@ if TYPE_CHECKING:
 @click.option("--seed", type=int, help="Of split, order and augmentation.  [default: 0]")
 @click.option("--output", help="Folder that receives NAME/VERSION.  [default: models]")
 @click.option("--experiment", help="MLflow experiment.  [default: the model's name]")
+@click.option("--shots", type=int, help="Training pictures a class.  [default: all]")
+@click.option("--dedupe", is_flag=True, default=None, help="Keep near-duplicates on one side.")
+@click.option(
+    "--cache",
+    type=click.Choice(["none", "ram", "disk"]),
+    help="Keep decoded training pictures between epochs.  [default: none]",
+)
+@click.option(
+    "--identity",
+    type=click.Choice(["auto", "content", "key"]),
+    help="What tells pictures apart.  [default: content up to 100,000 pictures, else key]",
+)
 @click.option("--config", "file", type=click.Path(path_type=Path), help="TOML file of settings.")
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="One setting; repeat.")
 @click.option("--dry-run", is_flag=True, help="Check everything and say what would happen.")
@@ -87,9 +99,26 @@ def plan_lines(plan: "Plan") -> list[str]:
         lines += [f"            {key}: {fault}" for key, fault in pictures.unreadable[:10]]
         if len(pictures.unreadable) > 10:
             lines.append(f"            ... and {len(pictures.unreadable) - 10} more")
+    if pictures.sizes is None:
+        lines.append("          told apart by their names; each is read when it is needed "
+                     "(--identity key)")  # fmt: skip
+    if data.near_duplicates:
+        lines.append(
+            f"          {data.near_duplicates} pictures are nearly the same as another and stay on "
+            "its side"
+        )
+    if data.left_out:
+        lines.append(
+            f"          {len(data.left_out)} new pictures left out: their group is on two sides"
+        )
+    if skipped := pictures.dataset.skipped:
+        lines.append(
+            f"          {len(skipped)} rows passed over; the first: {': '.join(skipped[0])}"
+        )
     if others := pictures.formats.get("other", 0):
         lines.append(f"          {others} pictures in formats that servers do not decode: turned "
                      "into PNG")  # fmt: skip
+    lines += check_lines(plan)
     if plan.backbone_reason:
         lines.append(click.style(f"backbone  >>> {plan.backbone_reason} <<<", bold=True))
     weights = f", {plan.weights.source}" if plan.weights else ""
@@ -102,11 +131,36 @@ def plan_lines(plan: "Plan") -> list[str]:
     return lines
 
 
+def check_lines(plan: "Plan") -> list[str]:
+    """Say in two lines what the quick part of `tl check` finds; nothing where that is nothing."""
+    from collections import Counter
+
+    from pipelines.check import quick_check
+    from tl.data.check import KINDS
+
+    found = quick_check(plan.config.dataset, plan.config.data, plan.data.pictures)
+    if not found:
+        return []
+    counts = Counter(KINDS[one.kind][1] for one in found)
+    kinds = "; ".join(f"{count} {what}" for what, count in counts.items())
+    return [
+        f"check     {kinds}",
+        f"          tl check --dataset {plan.config.dataset} names them and looks for more",
+    ]
+
+
 def result_lines(plan: "Plan", result: "FinetuneResult", seconds: float) -> list[str]:
     """Describe a result for people."""
     from tl.tracking import default_store
+    from tl.training.progress import kept_epoch
 
     lines = [f"run       {result.run}"]
+    kept = kept_epoch(result.records)
+    if kept and kept.phase != (tried := result.records[-1].phase):
+        lines.append(
+            f"kept      {kept.phase}, epoch {kept.epoch}: {tried} did not get below its validation "
+            f"loss of {kept.metrics['val_loss']:.4f} and was undone"
+        )
     if exported := result.exported:
         lines.append(f"model     {shown_path(exported.path)}")
         if exported.metrics:

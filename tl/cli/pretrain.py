@@ -8,7 +8,11 @@ import click
 
 
 @click.command()
-@click.option("--dataset", required=True, help="Folder of labelled pictures, or a built-in name.")
+@click.option(
+    "--dataset",
+    required=True,
+    help="Folder, table, archive, or a built-in name.",
+)
 @click.option(
     "--output", type=click.Path(path_type=Path), required=True,
     help="The .npz file to write; provenance goes beside it as .json.",

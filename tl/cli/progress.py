@@ -3,7 +3,7 @@
 import sys
 from typing import Any
 
-from tl.training.progress import EpochRecord, Listener, epoch_line
+from tl.training.progress import EpochRecord, Listener, epoch_line, throughput_unit
 
 
 class PlainProgress:
@@ -61,7 +61,7 @@ class BarProgress:
     def step_done(self, phase: str, epoch: int, step: int, images: int) -> None:
         """Advance the bar."""
         task = next(task for task in self._progress.tasks if task.id == self._task)
-        speed = f"{task.speed * images:,.0f} pictures/s" if task.speed else ""
+        speed = f"{task.speed * images:,.0f} {throughput_unit(phase)}/s" if task.speed else ""
         self._progress.update(
             self._task, advance=1, speed=speed, description=f"{phase} {epoch}/{self._epochs}"
         )

@@ -6,16 +6,20 @@ access: record i of epoch e depends on (seed, e, i) only.
 """
 
 import logging
+import os
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Any
 
 import grain
 import numpy as np
+from absl import flags
 from numpy.typing import NDArray
 
 from tl.data.decode import NO_LIMIT, decode_picture
+from tl.data.decoded_cache import DecodedCache
 from tl.data.example import Example
 from tl.data.resize import centre_view
 from tl.errors import DatasetError
@@ -23,8 +27,34 @@ from tl.errors import DatasetError
 Augment = Callable[[NDArray[np.uint8], int], NDArray[np.uint8]]
 Record = tuple[NDArray[np.uint8], np.int32, np.float32]
 
-READ_THREADS = 4  # OpenCV frees Python's lock; more than 2 a core brings nothing (measured)
+# OpenCV frees Python's lock; more than 2 a core brings nothing (measured).
+READ_THREADS = 2 * (os.cpu_count() or 2)
+# Of batches, not of pictures: grain's default of 500 would be 2.4 GB of views of 224 pixels, and an
+# abandoned iterator would go on decoding until it has them.
+READ_AHEAD = 8
 _log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Feed:
+    """How training pictures are read; no setting changes which ones come in which order.
+
+    Attributes:
+        at_least: sides in pixels that the augmentation needs; much larger JPEGs are decoded
+            smaller. None decodes all whole.
+        cache: keeps decoded pictures from one epoch to the next, or None.
+        processes: workers beside this process, each with threads of its own; 0 for none, which is
+            enough for a few cores.
+        shard: (number, count) of this host among several; each sees its own part of every epoch.
+    """
+
+    at_least: int | None = None
+    cache: DecodedCache | None = None
+    processes: int = 0
+    shard: tuple[int, int] = (0, 1)
+
+
+PLAIN_FEED = Feed()
 
 
 class PictureSource:
@@ -35,11 +65,19 @@ class PictureSource:
     dataset was inspected under the user's own limit.
     """
 
-    def __init__(self, examples: Sequence[Example], max_pixels: int = NO_LIMIT) -> None:
+    def __init__(
+        self,
+        examples: Sequence[Example],
+        max_pixels: int = NO_LIMIT,
+        *,
+        at_least: int | None = None,
+        cache: DecodedCache | None = None,
+    ) -> None:
         if not examples:
             raise DatasetError("no picture to make batches of")
         self._examples = examples
         self._max_pixels = max_pixels
+        self._at_least, self._cache = at_least, cache
         self._reported: dict[str, object] = {}
 
     def __len__(self) -> int:
@@ -49,14 +87,23 @@ class PictureSource:
         for step in range(len(self._examples)):
             example = self._examples[(index + step) % len(self._examples)]
             try:
-                image = decode_picture(example.read(), self._max_pixels)
+                image = self._image(example)
             except DatasetError as error:
                 mine = object()  # setdefault is one step, so one thread only finds its own
                 if self._reported.setdefault(example.key, mine) is mine:
                     _log.warning("%s is left out of training: %s", example.key, error)
                 continue
-            return image, np.int32(example.label), np.float32(step == 0)
+            return image, np.int32(example.label), np.float32(example.weight if step == 0 else 0)
         raise DatasetError("none of the training pictures can be read any more")
+
+    def _image(self, example: Example) -> NDArray[np.uint8]:
+        if self._cache is None:
+            return decode_picture(example.read(), self._max_pixels, self._at_least)
+        image = self._cache.get(example.key)
+        if image is None:
+            image = decode_picture(example.read(), self._max_pixels, self._at_least)
+            self._cache.put(example.key, image)
+        return image
 
 
 def training_batches(
@@ -66,6 +113,7 @@ def training_batches(
     batch_size: int,
     seed: int,
     first_step: int = 0,
+    feed: Feed = PLAIN_FEED,
 ) -> Any:
     """Return an endless grain dataset of shuffled, augmented batches.
 
@@ -75,27 +123,43 @@ def training_batches(
         batch_size: pictures a batch; the last of an epoch is filled from the next one.
         seed: of order and augmentation.
         first_step: where to go on; batch n is the same one however it is reached.
+        feed: how they are read.
 
     Returns:
         A grain.IterDataset of (uint8 (batch, height, width, 3), int32 (batch,),
         float32 (batch,)).
     """
-
-    def view(record: Record, rng: np.random.Generator) -> Record:
-        image, label, weight = record
-        return augment(image, int(rng.integers(2**31))), label, weight
-
+    source = PictureSource(examples, at_least=feed.at_least, cache=feed.cache)
+    number, count = feed.shard
     dataset = (
-        grain.MapDataset.source(PictureSource(examples))
+        grain.MapDataset.source(source)
         .seed(seed)
         .shuffle()
         .repeat()
-        .random_map(view)
+        .random_map(_AugmentedView(augment))[number::count]
         .batch(batch_size)
     )
     if first_step:
         dataset = dataset[first_step:]
-    return dataset.to_iter_dataset(grain.ReadOptions(num_threads=READ_THREADS))
+    batches = dataset.to_iter_dataset(
+        grain.ReadOptions(num_threads=READ_THREADS, prefetch_buffer_size=READ_AHEAD)
+    )
+    if feed.processes:
+        if not flags.FLAGS.is_parsed():  # grain asks for flags, of which this program has none
+            flags.FLAGS.mark_as_parsed()
+        batches = batches.mp_prefetch(grain.MultiprocessingOptions(num_workers=feed.processes))
+    return batches
+
+
+@dataclass(frozen=True, slots=True)
+class _AugmentedView:
+    """A class and no closure, because worker processes get it pickled."""
+
+    augment: Augment
+
+    def __call__(self, record: Record, rng: np.random.Generator) -> Record:
+        image, label, weight = record
+        return self.augment(image, int(rng.integers(2**31))), label, weight
 
 
 def evaluation_batches(
@@ -111,7 +175,9 @@ def evaluation_batches(
         return centre_view(image, size), label, weight
 
     dataset = grain.MapDataset.source(PictureSource(examples)).map(view).batch(batch_size)
-    return dataset.to_iter_dataset(grain.ReadOptions(num_threads=READ_THREADS))
+    return dataset.to_iter_dataset(
+        grain.ReadOptions(num_threads=READ_THREADS, prefetch_buffer_size=READ_AHEAD)
+    )
 
 
 def decoded_pictures(examples: Sequence[Example]) -> Iterator[NDArray[np.uint8]]:

@@ -13,6 +13,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
+from tl.data.contents import Stamp
 from tl.data.decode import decode_picture, picture_kind
 from tl.data.example import Example
 from tl.errors import DatasetError
@@ -27,7 +28,6 @@ CREATE TABLE IF NOT EXISTS inspection_v2 (
 # Kind of a file that could not even be read. That says nothing of its content and may pass (rights,
 # a network folder), so it is not remembered.
 UNREAD = "unread"
-_Stamp = tuple[str, int, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +73,7 @@ def inspect_examples(
     Returns:
         One inspection per example, in order. Nothing is raised for a bad picture.
     """
-    stamps = [_stamp(example) for example in examples]
+    stamps = [example.stamp() for example in examples]
     remembered = _remembered(cache, stamps, max_pixels)
     todo = [index for index, stamp in enumerate(stamps) if stamp is None or stamp not in remembered]
     found: dict[int, Inspection] = {}
@@ -108,24 +108,14 @@ def _inspect(example: Example, max_pixels: int) -> Inspection:
     return Inspection(identity, image.shape[0], image.shape[1], picture_kind(data), None)
 
 
-def _stamp(example: Example) -> _Stamp | None:
-    if example.path is None:
-        return None
-    try:
-        status = example.path.stat()
-    except OSError:
-        return None
-    return (os.path.abspath(example.path), status.st_size, status.st_mtime_ns)  # noqa: PTH100 - resolve() asks the disk for every link
-
-
 def _open(cache: Path) -> closing[sqlite3.Connection]:
     cache.mkdir(parents=True, exist_ok=True)
     return closing(sqlite3.connect(cache / "inspections.sqlite", timeout=10))
 
 
 def _remembered(
-    cache: Path | None, stamps: Sequence[_Stamp | None], max_pixels: int
-) -> dict[_Stamp, Inspection]:
+    cache: Path | None, stamps: Sequence[Stamp | None], max_pixels: int
+) -> dict[Stamp, Inspection]:
     if cache is None:
         return {}
     wanted = {stamp for stamp in stamps if stamp is not None}
@@ -149,7 +139,7 @@ def _remembered(
     return {row[:3]: Inspection(*row[3:]) for row in rows if row[:3] in wanted}
 
 
-def _remember(cache: Path, fresh: Sequence[tuple[_Stamp, Inspection]], max_pixels: int) -> None:
+def _remember(cache: Path, fresh: Sequence[tuple[Stamp, Inspection]], max_pixels: int) -> None:
     try:
         with _open(cache) as connection, connection:
             connection.execute(_SCHEMA)

@@ -1,41 +1,57 @@
 """From what the user typed to pictures with a side each: open, inspect, split. No TensorFlow."""
 
 from collections import Counter
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from tl.config import DataConfig
-from tl.data.example import SIDES, Dataset, Example, Side, fingerprint
+from tl.data.contents import Files
+from tl.data.example import SIDES, Column, Dataset, Side, column, fingerprint
+from tl.data.formats.options import SourceOptions
 from tl.data.inspect import inspect_examples
+from tl.data.look import look_at
+from tl.data.similar import near_duplicate_groups
 from tl.data.sources import open_dataset
-from tl.data.split import assign_sides, read_split
+from tl.data.split import assign_sides, few_shot, read_split
 from tl.errors import DatasetError
 
+CONTENT_LIMIT = 100_000
+"""Pictures up to which ``identity = auto`` reads every file before training."""
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ReadablePictures:
     """The pictures of a dataset that can be read.
 
     Attributes:
         dataset: as opened, unreadable pictures included.
         examples: the readable ones, in its order.
-        identities: their content hashes.
+        identities: what tells them apart: content hashes, or keys.
         unreadable: key and reason of every picture that is left out.
-        formats: number of pictures by format.
+        fingerprint: a hash over the identities of all readable ones and their class names; a
+            choice among them (few shots) does not change it.
+        sizes: int32 (n, 2), height and width of the readable ones, upright; None where no file
+            was read.
+        kinds: format of each, as `tl.data.decode.picture_kind` names it; None likewise.
     """
 
     dataset: Dataset
-    examples: tuple[Example, ...] = field(repr=False)
-    identities: tuple[str, ...] = field(repr=False)
+    examples: Dataset = field(repr=False)
+    identities: Column = field(repr=False)
     unreadable: tuple[tuple[str, str], ...] = field(repr=False)
-    formats: Mapping[str, int]
+    fingerprint: str
+    sizes: NDArray[np.int32] | None = field(default=None, repr=False)
+    kinds: Column | None = field(default=None, repr=False)
 
     @property
-    def fingerprint(self) -> str:
-        """A hash over the identities and the names of their classes."""
-        labels = [example.label for example in self.examples]
-        return fingerprint(self.identities, labels, self.dataset.class_names)
+    def formats(self) -> Mapping[str, int]:
+        """Number of pictures by format; empty where no file was read."""
+        return {} if self.kinds is None else dict(Counter(self.kinds))
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,20 +61,24 @@ class PreparedData:
     Attributes:
         pictures: the readable ones.
         sides: train, val or test of each.
+        left_out: keys of new pictures whose group was on two sides already.
+        near_duplicates: pictures that share a side because they are nearly the same as another.
     """
 
     pictures: ReadablePictures
     sides: tuple[Side, ...] = field(repr=False)
+    left_out: tuple[str, ...] = field(default=(), repr=False)
+    near_duplicates: int = 0
 
     @property
     def class_names(self) -> tuple[str, ...]:
         """In label order."""
         return self.pictures.dataset.class_names
 
-    def side(self, side: Side) -> list[Example]:
-        """Return the pictures of one side."""
-        pairs = zip(self.pictures.examples, self.sides, strict=True)
-        return [example for example, its_side in pairs if its_side == side]
+    def side(self, *sides: Side) -> Dataset:
+        """Return the pictures of one side, or of several."""
+        places = [place for place, side in enumerate(self.sides) if side in sides]
+        return self.pictures.examples.take(np.array(places, np.int64))
 
     def split(self) -> dict[str, Side]:
         """Return the side by identity."""
@@ -66,12 +86,7 @@ class PreparedData:
 
     def counts(self) -> dict[str, dict[str, int]]:
         """Return ``{"train": {"daisy": 105, ...}, ...}``."""
-        pairs = zip(self.sides, self.pictures.examples, strict=True)
-        seen = Counter((side, example.label) for side, example in pairs)
-        return {
-            side: {name: seen[side, label] for label, name in enumerate(self.class_names)}
-            for side in SIDES
-        }
+        return {side: self.side(side).class_counts() for side in SIDES}
 
 
 def prepare_data(
@@ -97,22 +112,82 @@ def prepare_data(
     """
     pictures = read_pictures(spec, config, cache=cache, on_progress=on_progress)
     names = pictures.dataset.class_names
+    if pictures.examples.label_sets is not None:
+        raise DatasetError(
+            f"{spec} gives pictures several labels; training takes one label a picture so far"
+        )
     if len(names) < 2:
         raise DatasetError(
             f"{spec} has one class only ({', '.join(names)}); telling pictures apart needs two or "
             "more sub-folders with pictures"
         )
+    if config.folds and pictures.examples.sides is not None and "val" in pictures.examples.sides:
+        raise DatasetError(
+            f"{spec} gives its own validation pictures, so data.folds = {config.folds} has nothing "
+            "to divide; leave one of them out"
+        )
+    given_groups = pictures.examples.groups
+    groups: list[list[str | None]] = [] if given_groups is None else [given_groups.tolist()]
+    in_groups = 0
+    if config.dedupe:
+        similar = _similar_groups(pictures, config, on_progress)
+        in_groups = len(similar) - similar.count(None)
+        groups.append(similar)
     sides = assign_sides(
-        pictures.identities,
-        [example.label for example in pictures.examples],
+        pictures.identities.tolist(),
+        pictures.examples.labels.tolist(),
         class_names=names,
         seed=seed,
         val_fraction=config.val_fraction,
         test_fraction=config.test_fraction,
-        given=[example.side for example in pictures.examples],
+        given=_listed(pictures.examples.sides),
+        groups=groups,
         earlier=read_split(Path(config.split_file)) if config.split_file else None,
+        fold=(config.fold, config.folds) if config.folds else None,
     )
-    return PreparedData(pictures, tuple(sides))
+    keys = pictures.examples.keys
+    left_out = tuple(key for key, side in zip(keys, sides, strict=True) if side is None)
+    data = _kept(pictures, sides, [side is not None for side in sides])
+    data = replace(data, left_out=left_out, near_duplicates=in_groups)
+    if config.shots is None:
+        return data
+    kept = few_shot(
+        data.pictures.identities.tolist(),
+        data.pictures.examples.labels.tolist(),
+        data.sides,
+        shots=config.shots,
+        seed=seed,
+        class_names=names,
+    )
+    fewer = _kept(data.pictures, data.sides, kept)
+    return replace(fewer, left_out=left_out, near_duplicates=in_groups)
+
+
+def _similar_groups(
+    pictures: ReadablePictures, config: DataConfig, on_progress: Callable[[int], None]
+) -> list[str | None]:
+    looks = look_at(
+        pictures.examples, max_pixels=round(config.max_megapixels * 1e6), on_progress=on_progress
+    )
+    names = near_duplicate_groups(looks.signatures, pictures.identities.tolist())
+    # Not to be mixed up with the groups that the dataset gives.
+    return [None if name is None else f"near-duplicates of {name}" for name in names]
+
+
+def _kept(
+    pictures: ReadablePictures, sides: Sequence[Side | None], mask: list[bool]
+) -> PreparedData:
+    """Return the pictures of a mask with their sides."""
+    if not all(mask):
+        pictures = replace(
+            pictures,
+            examples=pictures.examples.take(np.flatnonzero(mask)),
+            identities=pictures.identities[np.array(mask)],
+            sizes=None if pictures.sizes is None else pictures.sizes[np.array(mask)],
+            kinds=None if pictures.kinds is None else pictures.kinds[np.array(mask)],
+        )
+    kept = tuple(side for side, keep in zip(sides, mask, strict=True) if keep and side)
+    return PreparedData(pictures, kept)
 
 
 def read_pictures(
@@ -134,28 +209,80 @@ def read_pictures(
         ConfigError: no such dataset.
         DatasetError: more unreadable pictures than the limit.
     """
-    dataset = open_dataset(spec)
+    dataset = open_dataset(
+        spec,
+        SourceOptions(
+            path_column=config.path_column,
+            label_column=config.label_column,
+            root=Path(config.root).expanduser() if config.root else None,
+            cache=cache,
+        ),
+    )
+    class_names = dataset.class_names
+    by_key = config.identity == "key" or (
+        config.identity == "auto" and len(dataset) > CONTENT_LIMIT
+    )
+    if by_key:
+        identities = dataset.keys if dataset.identities is None else dataset.identities
+        return ReadablePictures(
+            dataset=dataset,
+            examples=dataset,
+            identities=identities,
+            unreadable=(),
+            fingerprint=fingerprint(identities.tolist(), dataset.labels.tolist(), class_names),
+        )
     looks = inspect_examples(
-        dataset.examples,
+        dataset,
         max_pixels=round(config.max_megapixels * 1e6),
         cache=cache,
         on_progress=on_progress,
     )
-    pairs = list(zip(dataset.examples, looks, strict=True))
-    unreadable = tuple((one.key, look.fault) for one, look in pairs if look.fault is not None)
-    share = len(unreadable) / len(pairs)
-    if share > config.max_unreadable_fraction or len(unreadable) == len(pairs):
+    faults = [
+        look.fault or _altered(dataset, place, look.identity) for place, look in enumerate(looks)
+    ]
+    unreadable = tuple(
+        (key, fault) for key, fault in zip(dataset.keys, faults, strict=True) if fault is not None
+    )
+    share = len(unreadable) / len(dataset)
+    if share > config.max_unreadable_fraction or len(unreadable) == len(dataset):
         first = "; ".join(f"{key}: {fault}" for key, fault in unreadable[:3])
         raise DatasetError(
-            f"{len(unreadable)} of {len(pairs)} pictures cannot be read ({share:.0%}), more than "
+            f"{len(unreadable)} of {len(dataset)} pictures cannot be read ({share:.0%}), more than "
             f"data.max_unreadable_fraction = {config.max_unreadable_fraction}. The first: {first}. "
-            "Remove or replace them, or raise the limit with --set"
+            f"{_way_out(dataset)}"
         )
-    good = [(one, look) for one, look in pairs if look.fault is None]
+    good = np.array([place for place, fault in enumerate(faults) if fault is None])
+    examples = dataset.take(good)
+    identities = column([looks[place].identity for place in good])
     return ReadablePictures(
-        dataset,
-        tuple(one for one, _ in good),
-        tuple(look.identity for _, look in good),
-        unreadable,
-        dict(Counter(look.kind for _, look in good)),
+        dataset=dataset,
+        examples=examples,
+        identities=identities,
+        unreadable=unreadable,
+        fingerprint=fingerprint(identities.tolist(), examples.labels.tolist(), class_names),
+        sizes=np.array([(looks[place].height, looks[place].width) for place in good], np.int32),
+        kinds=column([looks[place].kind for place in good]),
     )
+
+
+def _way_out(dataset: Dataset) -> str:
+    contents = dataset.contents
+    if isinstance(contents, Files) and not any(
+        one.path.exists() for one in dataset[:3] if one.path
+    ):
+        return (
+            f"Their paths start from {contents.root.absolute()}; if that is not the place, set "
+            "data.root"
+        )
+    return "Remove or replace them, or raise the limit with --set"
+
+
+def _listed(values: Column | None) -> list[Any] | None:
+    return None if values is None else values.tolist()
+
+
+def _altered(dataset: Dataset, place: int, identity: str) -> str | None:
+    """Say that a picture is not the one whose hash the table gives."""
+    if dataset.identities is None or dataset.identities[place] == identity:
+        return None
+    return f"its sha256 is {identity}, not the {dataset.identities[place]} of the table"

@@ -6,8 +6,8 @@ pictures moves no other one, and the same picture twice never lands on two sides
 
 import hashlib
 import json
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from tl.data.example import SIDES, Side
@@ -26,8 +26,10 @@ def assign_sides(
     val_fraction: float,
     test_fraction: float,
     given: Sequence[Side | None] | None = None,
+    groups: Sequence[Sequence[str | None]] = (),
     earlier: Mapping[str, Side] | None = None,
-) -> list[Side]:
+    fold: tuple[int, int] | None = None,
+) -> list[Side | None]:
     """Assign every picture to train, val or test.
 
     Args:
@@ -39,43 +41,158 @@ def assign_sides(
         test_fraction: likewise for the test.
         given: sides that the dataset itself gives; where validation or test is not among
             them, it is taken from the training pictures.
+        groups: columns of names of what has to stay on one side (patients, near-duplicates); None
+            is a group of its own. Groups of any column that share a picture are one.
         earlier: sides by identity of an earlier split, which are kept.
+        fold: (k, number of folds) validates on the k-th fold, from 0, of what does not test, in
+            place of ``val_fraction``. The folds of one seed have no picture in common.
 
     Returns:
-        One side per picture.
+        One side per picture. None leaves out a new picture of a group whose other pictures are
+        on two sides already: on either it would leak.
 
     Raises:
         DatasetError: a class has too few pictures for the sides that are asked for.
 
     The same picture given on two sides keeps the one where it can leak least.
     """
-    given = given if given is not None else [None] * len(identities)
-    wanted: list[tuple[Side, float]] = []
-    for side, fraction in (("test", test_fraction), ("val", val_fraction)):
-        if fraction > 0 and side not in given:
-            wanted.append((side, fraction))  # type: ignore[arg-type]
+    given = [None] * len(identities) if given is None else given
+    intervals = _intervals(test_fraction, val_fraction, fold, given)
+    wanted = list(intervals)
+    fixed = _fixed_sides(identities, given, earlier or {}, bool(wanted))
+    units = _units(identities, groups)
+    alone = [(label,) for label in range(len(class_names))]  # shared: a million rows, few classes
+    unit_labels: dict[str, tuple[int, ...]] = {}
+    for unit, label in zip(units, labels, strict=True):
+        known = unit_labels.setdefault(unit, alone[label])
+        if label not in known:
+            unit_labels[unit] = (*known, label)
+    unit_sides: dict[str, set[Side]] = defaultdict(set)
+    for unit, identity in zip(units, identities, strict=True):
+        if identity in fixed:
+            unit_sides[unit].add(fixed[identity])
 
-    chosen: dict[str, Side] = {}
+    chosen: dict[str, Side] = {
+        unit: next(iter(sides)) for unit, sides in unit_sides.items() if len(sides) == 1
+    }
+    free = {unit: draw(unit, seed) for unit in unit_labels if unit not in unit_sides}
+    for unit, position in free.items():
+        chosen[unit] = next(
+            (side for side, (low, high) in intervals.items() if low <= position < high), "train"
+        )
+    _fill_empty_sides(chosen, free, unit_labels, class_names, wanted, bool(groups))
+    return [
+        fixed.get(identity) or chosen.get(unit)
+        for identity, unit in zip(identities, units, strict=True)
+    ]
+
+
+def _intervals(
+    test_fraction: float,
+    val_fraction: float,
+    fold: tuple[int, int] | None,
+    given: Collection[Side | None],
+) -> dict[Side, tuple[float, float]]:
+    """Return the part of the draw from 0 to 1 that each side takes; training takes the rest."""
+    intervals: dict[Side, tuple[float, float]] = {}
+    tests = 0.0
+    if test_fraction > 0 and "test" not in given:
+        tests = test_fraction
+        intervals["test"] = (0.0, tests)
+    if "val" not in given and (fold or val_fraction > 0):
+        start, width = tests, val_fraction
+        if fold:
+            number, folds = fold
+            width = (1 - tests) / folds
+            start += number * width
+        intervals["val"] = (start, start + width)
+    return intervals
+
+
+def few_shot(
+    identities: Sequence[str],
+    labels: Sequence[int],
+    sides: Sequence[Side],
+    *,
+    shots: int,
+    seed: int,
+    class_names: Sequence[str],
+) -> list[bool]:
+    """Choose a fixed number of training pictures a class; the other sides stay whole.
+
+    Args:
+        identities: of every picture.
+        labels: of every picture.
+        sides: of every picture.
+        shots: different training pictures a class.
+        seed: another seed, another choice.
+        class_names: for messages.
+
+    Returns:
+        Whether each picture stays. Fewer shots of the same seed are among the more, and a picture
+        that is added replaces at most one other.
+
+    Raises:
+        DatasetError: a class has fewer different training pictures.
+    """
+    pools: dict[int, set[str]] = defaultdict(set)
+    for identity, label, side in zip(identities, labels, sides, strict=True):
+        if side == "train":
+            pools[label].add(identity)
+    chosen: dict[int, set[str]] = {}
+    for label, name in enumerate(class_names):
+        pool = pools[label]
+        if len(pool) < shots:
+            raise DatasetError(
+                f"class {name!r} has {len(pool)} different training pictures, fewer than the "
+                f"{shots} that data.shots asks for"
+            )
+        # A draw of its own, or the pictures nearest to the threshold of the split would be taken.
+        chosen[label] = set(sorted(pool, key=lambda one: draw(f"shot {one}", seed))[:shots])
+    return [
+        side != "train" or identity in chosen[label]
+        for identity, label, side in zip(identities, labels, sides, strict=True)
+    ]
+
+
+def _fixed_sides(
+    identities: Sequence[str],
+    given: Sequence[Side | None],
+    earlier: Mapping[str, Side],
+    is_divided: bool,
+) -> dict[str, Side]:
+    fixed: dict[str, Side] = {}
     for identity, given_side in zip(identities, given, strict=True):
         # What is given as training may still be divided where no other side is given.
-        if given_side is not None and (given_side != "train" or not wanted):
-            chosen[identity] = _stricter(chosen.get(identity), given_side)
+        if given_side is not None and (given_side != "train" or not is_divided):
+            fixed[identity] = _stricter(fixed.get(identity), given_side)
     for identity in identities:
-        if earlier and identity in earlier and identity not in chosen:
-            chosen[identity] = earlier[identity]
+        if identity in earlier and identity not in fixed:
+            fixed[identity] = earlier[identity]
+    return fixed
 
-    first_label = dict(zip(reversed(identities), reversed(labels), strict=True))
-    free = {identity: draw(identity, seed) for identity in first_label if identity not in chosen}
-    for identity, position in free.items():
-        threshold = 0.0
-        chosen[identity] = "train"
-        for side, fraction in wanted:
-            threshold += fraction
-            if position < threshold:
-                chosen[identity] = side
-                break
-    _fill_empty_sides(chosen, free, first_label, class_names, [side for side, _ in wanted])
-    return [chosen[identity] for identity in identities]
+
+def _units(identities: Sequence[str], groups: Sequence[Sequence[str | None]]) -> Sequence[str]:
+    """Return what is drawn for each picture: its group, or itself."""
+    if not groups:
+        return identities
+    leaders: dict[str, str] = {}
+
+    def leader(group: str) -> str:
+        while leaders.setdefault(group, group) != group:
+            group = leaders[group]
+        return group
+
+    first_group: dict[str, str] = {}
+    for names in groups:
+        for identity, group in zip(identities, names, strict=True):
+            if group is not None:
+                one, other = leader(first_group.setdefault(identity, group)), leader(group)
+                leaders[max(one, other)] = min(one, other)
+    return [
+        f"group {leader(first_group[identity])}" if identity in first_group else identity
+        for identity in identities
+    ]
 
 
 def draw(identity: str, seed: int) -> float:
@@ -93,38 +210,42 @@ def _stricter(one: Side | None, other: Side) -> Side:
 def _fill_empty_sides(
     chosen: dict[str, Side],
     free: Mapping[str, float],
-    labels: Mapping[str, int],
+    labels: Mapping[str, Collection[int]],
     class_names: Sequence[str],
     wanted: Sequence[Side],
+    grouped: bool,
 ) -> None:
-    """Give a side that has no picture of a class the one that was drawn nearest to it."""
+    """Give a side that has no picture of a class the group that was drawn nearest to it."""
     members: dict[int, list[str]] = {label: [] for label in range(len(class_names))}
-    for identity in sorted(free, key=free.__getitem__):
-        members[labels[identity]].append(identity)
-    count = Counter((labels[identity], side) for identity, side in chosen.items())
+    for unit in sorted(free, key=free.__getitem__):
+        for label in labels[unit]:
+            members[label].append(unit)
+    count = Counter((label, side) for unit, side in chosen.items() for label in labels[unit])
+
+    def can_leave(unit: str) -> bool:
+        """Tell whether each of its classes keeps another picture on its side."""
+        return all(count[label, chosen[unit]] >= 2 for label in labels[unit])
+
     for label, name in enumerate(class_names):
         for side in ("train", *wanted):
             if count[label, side]:
                 continue
-            # A side may give one away if another of that class stays on it.
-            spare = {
-                chosen[identity]: count[label, chosen[identity]]
-                for identity in members[label]
-                if count[label, chosen[identity]] >= 2
-            }
+            spare = [unit for unit in members[label] if can_leave(unit)]
             if not spare:
-                raise _too_few(name, {one: count[label, one] for one in SIDES}, side, wanted)
-            donor = max(spare, key=spare.__getitem__)
-            candidates = [one for one in members[label] if chosen[one] == donor]
+                counts: dict[Side, int] = {one: count[label, one] for one in SIDES}
+                raise _too_few(name, counts, side, wanted, grouped)
+            donor = max((chosen[unit] for unit in spare), key=lambda one: count[label, one])
+            candidates = [unit for unit in spare if chosen[unit] == donor]
             is_above = DRAW_ORDER.index(donor) > DRAW_ORDER.index(side)
             moved = candidates[0] if is_above else candidates[-1]
             chosen[moved] = side
-            count[label, donor] -= 1
-            count[label, side] += 1
+            for its_label in labels[moved]:
+                count[its_label, donor] -= 1
+                count[its_label, side] += 1
 
 
 def _too_few(
-    name: str, counts: Mapping[Side, int], empty: Side, wanted: Sequence[Side]
+    name: str, counts: Mapping[Side, int], empty: Side, wanted: Sequence[Side], grouped: bool
 ) -> DatasetError:
     needs = 1 + len(wanted)
     total = sum(counts.values())
@@ -136,9 +257,10 @@ def _too_few(
         bound = ", ".join(f"{count} on {side}" for side, count in counts.items() if count)
         return DatasetError(
             f"class {name!r} has no picture on {empty}, and none that may move there ({bound}, by "
-            f"the dataset's folders or the split file). {ways_out}"
+            f"the dataset's folders or groups, or the split file). {ways_out}"
         )
-    pictures = "1 different picture" if total == 1 else f"{total} different pictures"
+    what = ("group of pictures", "groups of pictures") if grouped else ("picture", "pictures")
+    pictures = f"{total} different {what[total != 1]}"
     sides = " and ".join(("train", *reversed(wanted)))
     return DatasetError(
         f"class {name!r} has {pictures}, but a split into {sides} needs {needs}. {ways_out}"

@@ -2,11 +2,11 @@
 
 import json
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import tensorflow as tf
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from tl.errors import PredictionError
 
 BATCH = 32
+Picture = TypeVar("Picture")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +53,31 @@ class ServedModel:
         with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
             return np.concatenate(list(pool.map(self._batch_probabilities, _chunks(files))))
 
+    def mean_probabilities(
+        self,
+        pictures: Sequence[Picture],
+        views_of: Callable[[Picture], Iterable[NDArray[np.uint8]]],
+    ) -> NDArray[np.float32]:
+        """Return the probabilities averaged over the views of each picture, (n, n_classes).
+
+        Args:
+            pictures: whatever ``views_of`` makes views from, in a thread of its own.
+            views_of: gives groups of (count, height, width, 3) at the model's size.
+        """
+
+        def mean(picture: Picture) -> NDArray[np.float32]:
+            scores = [self._view_probabilities(views) for views in views_of(picture)]
+            result: NDArray[np.float32] = np.concatenate(scores).mean(axis=0)
+            return result
+
+        with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
+            return np.stack(list(pool.map(mean, pictures)))
+
     def _batch_probabilities(self, files: Sequence[bytes]) -> NDArray[np.float32]:
         views = self._call("decode", image_bytes=tf.constant(files))["image"]
+        return self._view_probabilities(views)
+
+    def _view_probabilities(self, views: NDArray[np.uint8]) -> NDArray[np.float32]:
         image = tf.constant(views, tf.float32)
         result: NDArray[np.float32] = self._call("predict_tensor", image=image)["probabilities"]
         return result

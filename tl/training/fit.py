@@ -9,7 +9,7 @@ from typing import Any
 import keras
 
 from tl.errors import TrainingError
-from tl.training.losses import SmoothedCrossEntropy
+from tl.training.losses import SmoothedCrossEntropy, accuracy_metric
 from tl.training.progress import EpochRecord, Listener
 
 
@@ -20,7 +20,7 @@ def compile_classifier(
     model.compile(
         optimizer=optimizer,
         loss=SmoothedCrossEntropy(label_smoothing),
-        weighted_metrics=[keras.metrics.SparseCategoricalAccuracy(name="accuracy")],
+        weighted_metrics=[accuracy_metric()],
     )
 
 

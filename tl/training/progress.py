@@ -1,5 +1,6 @@
 """What training reports while it runs: values for whoever shows, stores or stops it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -13,7 +14,8 @@ class EpochRecord:
         epoch: counted from 1 within the phase.
         step: optimizer updates since the run began, over all phases.
         seconds: wall time, validation included.
-        images_per_second: training pictures a second, validation not counted.
+        images_per_second: training pictures, or cached views of them, a second; validation not
+            counted.
         metrics: as Keras names them: loss, accuracy, val_loss, val_accuracy.
         best: whether validation was the best of the phase so far.
     """
@@ -27,6 +29,16 @@ class EpochRecord:
     best: bool
 
 
+def kept_epoch(records: Sequence[EpochRecord]) -> EpochRecord | None:
+    """Return the epoch whose weights a run ends with: the last one that was the best so far."""
+    return next((record for record in reversed(records) if record.best), None)
+
+
+def throughput_unit(phase: str) -> str:
+    """Return what a phase counts: the head learns from cached features and sees no picture."""
+    return "cached views" if phase == "head" else "pictures"
+
+
 _SHOWN = ("loss", "accuracy", "val_loss", "val_accuracy")
 
 
@@ -37,7 +49,8 @@ def epoch_line(record: EpochRecord, epochs: int) -> str:
     )
     return (
         f"{record.phase} {record.epoch:>{len(str(epochs))}}/{epochs}  {figures}  "
-        f"{record.images_per_second:,.0f} pictures/s{'  best' if record.best else ''}"
+        f"{record.images_per_second:,.0f} {throughput_unit(record.phase)}/s"
+        f"{'  best' if record.best else ''}"
     )
 
 

@@ -5,9 +5,11 @@ from dataclasses import dataclass
 
 import keras
 
+from tl.augment.flip_harm import FlipHarm
 from tl.augment.recipes import Augmentation
 from tl.classifier import Classifier
 from tl.config import RunConfig
+from tl.data.batches import PLAIN_FEED, Feed
 from tl.data.example import Example
 from tl.strategy import Phase
 from tl.training.fit import compile_classifier
@@ -27,6 +29,9 @@ class Task:
         config: rates, sizes and seed.
         listener: told of progress.
         on_best: called when the classifier is the best so far, to store it.
+        on_flip_harm: told once if the augmentation mirrors and mirrored pictures are taken for
+            other classes.
+        feed: how the training pictures are read.
     """
 
     classifier: Classifier
@@ -36,6 +41,8 @@ class Task:
     config: RunConfig
     listener: Listener
     on_best: Callable[[], None]
+    on_flip_harm: Callable[[FlipHarm], None] = lambda harm: None
+    feed: Feed = PLAIN_FEED
 
     @property
     def steps_per_epoch(self) -> int:

@@ -11,6 +11,7 @@ from tl.data.batches import evaluation_batches, training_batches
 from tl.strategy import Phase, Scope
 from tl.training.fit import run_phase
 from tl.training.head import FEATURE_BATCH, train_head
+from tl.training.mixed_batches import mixed_batches
 from tl.training.progress import EpochRecord
 from tl.training.task import Task
 
@@ -51,9 +52,7 @@ def _fine_tune(task: Task, phase: Phase, earlier: Sequence[EpochRecord]) -> list
     losses = [one.metrics.get("val_loss", math.inf) for one in earlier if one.best]
     return run_phase(
         classifier.model,
-        training_batches(
-            task.training, task.augmentation, batch_size=batch_size, seed=config.seed + 1
-        ),
+        _batches(task),
         held_out,
         phase=phase.name,
         epochs=phase.epochs,
@@ -64,6 +63,27 @@ def _fine_tune(task: Task, phase: Phase, earlier: Sequence[EpochRecord]) -> list
         patience=config.training.patience,
         loss_to_beat=min(losses, default=math.inf),
         on_best=task.on_best,
+    )
+
+
+def _batches(task: Task) -> Any:
+    """Return augmented training batches, mixed where the config says so."""
+    config = task.config
+    batches = training_batches(
+        task.training,
+        task.augmentation,
+        batch_size=config.training.batch_size,
+        seed=config.seed + 1,
+        feed=task.feed,
+    )
+    if not (config.augment.mixup or config.augment.cutmix):
+        return batches
+    return mixed_batches(
+        batches,
+        n_classes=task.classifier.model.output_shape[-1],
+        mixup_alpha=config.augment.mixup,
+        cutmix_alpha=config.augment.cutmix,
+        seed=config.seed + 1,
     )
 
 

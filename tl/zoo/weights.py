@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from tl.download import file_digest
 from tl.errors import ConfigError, WeightsError, nearest
 from tl.zoo.backbones import Backbone, find_backbone
-from tl.zoo.download import digest_as_published, download, file_digest
+from tl.zoo.download import digest_as_published, download
 from tl.zoo.published import PublishedFile
 
 WEIGHTS_DIR_VARIABLE = "TL_WEIGHTS_DIR"
@@ -233,7 +234,7 @@ def _refuse_altered(file: PublishedFile, path: Path) -> None:
 
 def _shipped_path(backbone: Backbone) -> Path:
     if backbone.shipped_weights is None:
-        raise WeightsError(
+        raise ConfigError(
             f"no weights of {backbone.name} are shipped with tl, only those of tl_small. Pass "
             "--weights imagenet, --weights FILE, or --backbone tl_small."
         )

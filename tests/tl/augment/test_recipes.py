@@ -4,7 +4,9 @@ import subprocess
 import sys
 import typing
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -12,6 +14,8 @@ from numpy.typing import NDArray
 from tl.augment.pca_jitter import ColourPca
 from tl.augment.recipes import RECIPES, Augmentation
 from tl.config import AugmentConfig
+from tl.errors import ConfigError
+from tl.transforms import mirrors, transform
 
 PCA = ColourPca((0.1, 0.01, 0.001), ((0.6, -0.8, 0.0), (0.8, 0.6, 0.0), (0.0, 0.0, 1.0)))
 NO_PCA = ColourPca((0.0, 0.0, 0.0), PCA.eigenvectors)
@@ -35,7 +39,7 @@ def test_same_seed_gives_the_same_view_and_another_seed_another(recipe: str) -> 
 
     assert [augment(picture(), seed).tobytes() for seed in reversed(range(12))] == views[::-1]
     assert [Augmentation(recipe, (32, 32), PCA)(picture(), s).tobytes() for s in range(12)] == views
-    assert len(set(views)) == 12
+    assert len(set(views)) == (1 if recipe == "none" else 12)
 
 
 @pytest.mark.parametrize("recipe", RECIPES)
@@ -96,12 +100,20 @@ def share_of_mirrored(recipe: str, axis: int, count: int = 300) -> float:
     return falling / count
 
 
-def test_digits_are_never_mirrored_nor_turned() -> None:
-    assert share_of_mirrored("digits", axis=1) == 0
-    assert share_of_mirrored("digits", axis=0) == 0
+MIRRORING = [name for name in RECIPES if mirrors(RECIPES[name]())]
 
 
-@pytest.mark.parametrize("recipe", ["default", "plain"])
+@pytest.mark.parametrize("recipe", [name for name in RECIPES if name not in MIRRORING])
+def test_recipes_without_flips_never_mirror(recipe: str) -> None:
+    assert share_of_mirrored(recipe, axis=1) == 0
+    assert share_of_mirrored(recipe, axis=0) == 0
+
+
+def test_digits_have_no_flips() -> None:
+    assert set(MIRRORING) == set(RECIPES) - {"none", "digits"}
+
+
+@pytest.mark.parametrize("recipe", [name for name in MIRRORING if name != "strong"])
 def test_other_recipes_mirror_half_of_the_pictures_sideways_only(recipe: str) -> None:
     # 300 throws of a coin: four standard deviations are 0.115.
     assert share_of_mirrored(recipe, axis=1) == pytest.approx(0.5, abs=0.115)
@@ -109,35 +121,77 @@ def test_other_recipes_mirror_half_of_the_pictures_sideways_only(recipe: str) ->
 
 
 @pytest.mark.parametrize(
-    ("recipe", "smallest"), [("default", 0.25), ("plain", 0.25), ("digits", 0.7)]
-)
-def test_crop_shows_no_less_than_the_stated_share(recipe: str, smallest: float) -> None:
+    ("recipe", "smallest", "largest"),
+    [("default", 0.25, 1), ("light", 0.25, 1), ("digits", 0.7, 1), ("strong", 0.08, 1),
+     ("alexnet", (224 / 256) ** 2, (224 / 256) ** 2), ("resnet", (224 / 480) ** 2, 0.7656)],
+)  # fmt: skip
+def test_crop_shows_the_stated_share_of_a_square(
+    recipe: str, smallest: float, largest: float
+) -> None:
     # Two ramps at right angles: their ranges in the view are the sides of the crop.
     side = 200
     image = np.zeros((side, side, 3), np.uint8)
     image[:, :, 0] = np.arange(side)
     image[:, :, 1] = np.arange(side)[:, None]
-    crop = Augmentation(recipe, (side, side), NO_PCA)
+    crop = Augmentation("custom", (side, side), NO_PCA, RECIPES[recipe]()[:1])
     shares = []
     for seed in range(150):
-        view = crop_only(crop, image, seed)
+        view = crop(image, seed)
         shares.append(float(np.ptp(view[:, :, 0]) + 1) * float(np.ptp(view[:, :, 1]) + 1) / side**2)
 
     assert smallest - 0.03 <= min(shares) < smallest + 0.1
-    assert max(shares) > 0.85
+    assert largest - 0.15 < max(shares) < largest + 0.03
 
 
-def crop_only(augment: Augmentation, image: NDArray[np.uint8], seed: int) -> NDArray[np.uint8]:
-    crop = RECIPES[augment.recipe](augment.size, augment.pca)[0]
-    crop.set_random_seed(seed)
-    return np.asarray(crop(image=image)["image"])
-
-
-def test_plain_recipe_leaves_colours_alone() -> None:
+@pytest.mark.parametrize("recipe", ["none", "light"])
+def test_recipes_of_geometry_leave_colours_alone(recipe: str) -> None:
     image = np.full((50, 50, 3), (10, 120, 240), np.uint8)
 
-    assert (Augmentation("plain", (32, 32), PCA)(image, 3) == (10, 120, 240)).all()
+    assert (Augmentation(recipe, (32, 32), PCA)(image, 3) == (10, 120, 240)).all()
     assert (Augmentation("default", (32, 32), PCA)(image, 3) != (10, 120, 240)).any()
+
+
+def test_no_recipe_shows_what_evaluation_sees() -> None:
+    from tl.data.resize import centre_view
+
+    smooth = cv2.GaussianBlur(picture(300, 400), (0, 0), 3)
+
+    view = Augmentation("none", (96, 128), PCA)(smooth, 7).astype(int)
+
+    assert np.abs(view - centre_view(smooth, (96, 128))).mean() < 1
+
+
+def test_two_transforms_of_one_half_do_not_always_come_together() -> None:
+    image = picture(16, 16)
+    both = (transform("horizontal_flip"), transform("vertical_flip"))
+    augment = Augmentation("custom", (16, 16), PCA, both)
+
+    seen = {augment(image, seed).tobytes() for seed in range(60)}
+
+    assert len(seen) == 4
+
+
+def test_transforms_of_the_config_come_in_their_order() -> None:
+    image = picture(16, 16)
+    grey, noise = transform("grayscale", p=1), transform("gaussian_noise", p=1, std=60)
+
+    def views(*transforms: Any) -> list[NDArray[np.uint8]]:
+        augment = Augmentation("custom", (16, 16), PCA, transforms)
+        return [augment(image, seed) for seed in range(8)]
+
+    # Noise after grey is coloured, noise before it is not.
+    assert all(np.ptp(view, axis=2).max() == 0 for view in views(noise, grey))
+    assert any(np.ptp(view, axis=2).max() > 0 for view in views(grey, noise))
+
+
+def test_unknown_recipe_is_refused_with_the_nearest() -> None:
+    with pytest.raises(ConfigError, match="no recipe 'defualt'; did you mean 'default'"):
+        Augmentation("defualt", (32, 32), PCA)
+
+
+def test_every_recipe_says_where_it_comes_from() -> None:
+    for name, recipe in RECIPES.items():
+        assert name == "none" or "20" in (recipe.__doc__ or ""), f"{name} has no year"
 
 
 def test_albumentations_is_kept_from_asking_the_network() -> None:

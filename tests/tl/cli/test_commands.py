@@ -69,6 +69,39 @@ def test_evaluate_takes_the_stored_test_split(tl: Run, trained: Any) -> None:
     assert facts["confusion"] == metrics["confusion"]
 
 
+@pytest.mark.parametrize("tta", ["ten-crop", "multi-scale"])
+def test_evaluate_averages_over_views(tl: Run, trained: Any, served: Any, tta: str) -> None:
+    done = tl("evaluate", trained.version, "--dataset", trained.dataset, "--tta", tta, "--json")
+
+    facts = json.loads(done.out)
+    metrics = trained.result.exported.metrics
+    assert facts["tta"] == tta
+    assert facts["n_pictures"] == metrics["n_pictures"]
+    assert facts["log_loss"] != metrics["log_loss"]
+    assert facts["top_1_accuracy"] == pytest.approx(metrics["top_1_accuracy"], abs=0.4)
+
+
+def test_average_over_the_centre_view_alone_is_the_plain_answer(trained: Any, served: Any) -> None:
+    from tl.augment.tta import views_of
+    from tl.data.decode import decode_picture
+    from tl.data.resize import centre_view
+
+    files = [file.read_bytes() for file in sorted(trained.dataset.glob("*/0*.jpg"))]
+
+    averaged = served.mean_probabilities(
+        files, lambda data: views_of(decode_picture(data), (32, 32), "none", centre_view)
+    )
+
+    assert averaged == pytest.approx(served.probabilities(files), abs=0.005)
+
+
+def test_unknown_test_time_augmentation_is_refused(tl: Run, trained: Any) -> None:
+    done = tl("evaluate", trained.version, "--dataset", trained.dataset, "--tta", "twenty")
+
+    assert done.code == 2
+    assert "'none', 'ten-crop', 'multi-scale'" in done.error
+
+
 def test_evaluate_prints_a_table(tl: Run, trained: Any) -> None:
     done = tl("evaluate", trained.version, "--dataset", trained.dataset)
 

@@ -25,7 +25,7 @@ def test_epoch_is_one_plain_line_where_there_is_no_terminal(
     assert captured.out == ""
     assert captured.err == (
         "head  2/10  loss 0.2500  accuracy 0.8750  val_loss 0.5000  val_accuracy 0.7500  "
-        "1,234 pictures/s  best\n"
+        "1,234 cached views/s  best\n"
     )
 
 

@@ -105,7 +105,7 @@ CASES: dict[str, tuple[Prepare, int, tuple[str, ...]]] = {
         good("--backbone", "tl_small", "--weights", "imagnet"), 2, ("imagnet", "'imagenet'"),
     ),
     "weights of nobody": (
-        good("--backbone", "vgg16", "--weights", "tl"), 1, ("vgg16", "--backbone tl_small"),
+        good("--backbone", "vgg16", "--weights", "tl"), 2, ("vgg16", "--backbone tl_small"),
     ),
     "output below a file": (below_a_file, 1, ("file/models", "is a file")),
     "output not writable": (

@@ -1,12 +1,13 @@
 import hashlib
 import os
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
 
 from tl.data import inspect as inspection
+from tl.data.contents import Files, InMemory
 from tl.data.example import Example
 from tl.data.inspect import cache_folder, inspect_examples
 from tl.data.sources import open_dataset
@@ -17,10 +18,10 @@ LIMIT = 1_000_000
 
 
 @pytest.fixture
-def examples(make_folder: MakeFolder) -> tuple[Example, ...]:
+def examples(make_folder: MakeFolder) -> Sequence[Example]:
     root = make_folder({"cats": 3, "dogs": 2})
     (root / "dogs" / "broken.jpg").write_bytes(b"\xff\xd8\xff")
-    return open_dataset(str(root)).examples
+    return open_dataset(str(root))
 
 
 @pytest.fixture
@@ -153,7 +154,7 @@ def test_no_examples_give_no_inspections(cache: Path) -> None:
 def test_pictures_in_memory_are_not_remembered(
     cache: Path, reads: list[str], make_png: Callable[[int], bytes]
 ) -> None:
-    example = Example("digits/0.png", 0, None, make_png(1))
+    example = Example("digits/0.png", 0, InMemory([make_png(1)]))
     inspect_examples([example], max_pixels=LIMIT, cache=cache)
 
     inspect_examples([example], max_pixels=LIMIT, cache=cache)
@@ -178,7 +179,7 @@ def test_file_that_could_not_be_read_is_tried_again(
 
 
 def test_missing_file_is_a_fault(tmp_path: Path, cache: Path) -> None:
-    gone = Example("a/gone.png", 0, tmp_path / "gone.png")
+    gone = Example("a/gone.png", 0, Files(tmp_path, ["gone.png"]))
 
     look = inspect_examples([gone], max_pixels=LIMIT, cache=cache)[0]
 
@@ -193,7 +194,9 @@ def test_name_that_is_no_unicode_is_survived(
     path.write_bytes(make_png(1))
 
     for _ in range(2):
-        look = inspect_examples([Example("café", 0, path)], max_pixels=LIMIT, cache=cache)[0]
+        look = inspect_examples(
+            [Example("café", 0, Files(path.parent, [path.name]))], max_pixels=LIMIT, cache=cache
+        )[0]
         assert look.fault is None
 
 

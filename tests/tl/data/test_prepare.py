@@ -1,3 +1,4 @@
+import hashlib
 import os
 import shutil
 from collections.abc import Callable
@@ -6,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tl.config import DataConfig
+from tl.data.example import SIDES
 from tl.data.prepare import PreparedData, prepare_data, read_pictures
 from tl.data.split import write_split
 from tl.errors import DatasetError
@@ -45,7 +47,7 @@ def test_unreadable_pictures_are_left_out_and_listed(make_folder: MakeFolder) ->
         ("dogs/004.png", "not a picture, or its header is damaged"),
     )
     assert len(pictures.examples) == len(pictures.identities) == 18
-    assert len(pictures.dataset.examples) == 20
+    assert len(pictures.dataset) == 20
     assert pictures.formats == {"png": 18}
 
 
@@ -147,3 +149,140 @@ def test_digits_are_prepared() -> None:
 
     assert sum(len(data.side(side)) for side in ("train", "val", "test")) == 1797
     assert all(count > 10 for side in data.counts().values() for count in side.values())
+
+
+def write_table(folder: Path, rows: list[str], header: str = "path,label") -> Path:
+    table = folder / "t.csv"
+    table.write_text("\n".join([header, *rows]) + "\n")
+    return table
+
+
+@pytest.fixture
+def table(make_folder: Callable[..., Path]) -> Path:
+    root = make_folder({"a": 20, "b": 20})
+    rows = [f"{name}/{number:03d}.png,{name}" for name in "ab" for number in range(20)]
+    return write_table(root, rows)
+
+
+def test_shots_keep_a_fixed_number_of_training_pictures(table: Path) -> None:
+    whole = prepare_data(str(table), DataConfig(), seed=1, cache=None)
+    data = prepare_data(str(table), DataConfig(shots=3), seed=1, cache=None)
+
+    assert data.counts()["train"] == {"a": 3, "b": 3}
+    assert data.counts()["val"] == whole.counts()["val"]
+    assert data.counts()["test"] == whole.counts()["test"]
+    assert set(data.side("train").keys) <= set(whole.side("train").keys)
+    assert len(data.pictures.identities) == len(data.sides) == len(data.pictures.examples)
+
+
+def test_every_fold_validates_on_pictures_of_its_own(table: Path) -> None:
+    seen: list[str] = []
+    for fold in range(4):
+        config = DataConfig(folds=4, fold=fold, test_fraction=0.0)
+        seen += list(prepare_data(str(table), config, seed=0, cache=None).side("val").keys)
+
+    assert sorted(seen) == sorted(set(seen))
+    assert len(seen) == 40
+
+
+def test_keys_in_place_of_contents_read_no_picture(table: Path) -> None:
+    for path in table.parent.glob("*/*.png"):
+        path.unlink()
+
+    data = prepare_data(str(table), DataConfig(identity="key"), seed=0, cache=None)
+
+    assert sum(len(data.side(side)) for side in SIDES) == 40
+    assert set(data.split()) == set(data.pictures.examples.keys)
+
+
+def test_picture_of_another_hash_than_the_tables_is_left_out(table: Path) -> None:
+    pictures = sorted(table.parent.glob("*/*.png"))
+    rows = [
+        f"{path.relative_to(table.parent)},{path.parent.name},"
+        f"{hashlib.sha256(path.read_bytes()).hexdigest()}"
+        for path in pictures
+    ]
+    write_table(table.parent, rows, "path,label,sha256")
+    pictures[7].write_bytes(pictures[8].read_bytes())
+
+    data = prepare_data(str(table), DataConfig(), seed=0, cache=None)
+
+    ((key, fault),) = data.pictures.unreadable
+    assert key == "a/007.png"
+    assert "not the" in fault
+
+
+def test_table_whose_pictures_are_elsewhere_says_where_it_looked(
+    table: Path, tmp_path: Path
+) -> None:
+    moved = tmp_path / "elsewhere" / "t.csv"
+    moved.parent.mkdir()
+    table.rename(moved)
+
+    with pytest.raises(DatasetError, match=r"paths start from .*elsewhere; .* set data\.root"):
+        prepare_data(str(moved), DataConfig(), seed=0, cache=None)
+    data = prepare_data(str(moved), DataConfig(root=str(table.parent)), seed=0, cache=None)
+    assert not data.pictures.unreadable
+
+
+def test_new_picture_of_a_group_on_two_sides_is_left_out_and_named(
+    table: Path, tmp_path: Path
+) -> None:
+    data = prepare_data(str(table), DataConfig(), seed=0, cache=None)
+    by_key = dict(zip(data.pictures.examples.keys, data.sides, strict=True))
+    one = next(key for key, side in by_key.items() if side == "train")
+    other = next(key for key, side in by_key.items() if side == "test")
+    write_split(tmp_path / "split.json", data.split())
+    (table.parent / "a" / "new.png").write_bytes((table.parent / one).read_bytes() + b"\0")
+    rows = [f"{key},{key[0]},{'g' if key in (one, other) else ''}" for key in by_key]
+    write_table(table.parent, [*rows, "a/new.png,a,g"], "path,label,group")
+
+    config = DataConfig(split_file=str(tmp_path / "split.json"))
+    again = prepare_data(str(table), config, seed=5, cache=None)
+
+    assert again.left_out == ("a/new.png",)
+    assert again.split() == data.split()
+
+
+def test_several_labels_are_refused_until_there_is_a_head_for_them(table: Path) -> None:
+    write_table(table.parent, ["a/000.png,x|y", "a/001.png,x", "b/000.png,y"], "path,labels")
+
+    with pytest.raises(DatasetError, match="one label a picture so far"):
+        prepare_data(str(table), DataConfig(), seed=0, cache=None)
+
+
+def test_near_duplicates_are_kept_on_one_side(make_folder: MakeFolder) -> None:
+    import cv2
+    import numpy as np
+
+    root = make_folder({"a": 0, "b": 0})
+    rng = np.random.default_rng(0)
+    for name in "ab":
+        for number in range(12):
+            coarse = rng.integers(0, 256, (6, 8, 3)).astype(np.uint8)
+            picture = cv2.resize(coarse, (160, 120), interpolation=cv2.INTER_CUBIC)
+            for copy, side in enumerate((1.0, 0.5)):
+                smaller = cv2.resize(picture, None, fx=side, fy=side, interpolation=cv2.INTER_AREA)
+                cv2.imwrite(str(root / name / f"{number:02d}-{copy}.jpg"), smaller)
+
+    plain = prepare_data(str(root), DataConfig(), seed=0, cache=None)
+    data = prepare_data(str(root), DataConfig(dedupe=True), seed=0, cache=None)
+
+    def divided(split: PreparedData) -> int:
+        sides: dict[str, set[str]] = {}
+        for key, side in zip(split.pictures.examples.keys, split.sides, strict=True):
+            sides.setdefault(key.split("-")[0], set()).add(side)
+        return sum(len(found) > 1 for found in sides.values())
+
+    assert divided(plain) > 0
+    assert divided(data) == 0
+    assert data.near_duplicates == 48
+
+
+def test_folds_of_a_dataset_that_gives_its_validation_are_refused(
+    make_folder: Callable[..., Path],
+) -> None:
+    root = make_folder({"train/a": 6, "train/b": 6, "val/a": 2, "val/b": 2})
+
+    with pytest.raises(DatasetError, match="gives its own validation pictures.*folds = 3"):
+        prepare_data(str(root), DataConfig(folds=3), seed=0, cache=None)

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tl.data.example import SIDES, Side
-from tl.data.split import assign_sides, draw, read_split, write_split
+from tl.data.split import assign_sides, draw, few_shot, read_split, write_split
 from tl.errors import DatasetError
 
 NAMES = ("ant", "bee", "cow")
@@ -28,12 +28,15 @@ def assign(
     val: float = 0.2,
     test: float = 0.2,
     given: list[Side | None] | None = None,
+    groups: list[str | None] | None = None,
     earlier: dict[str, Side] | None = None,
 ) -> list[Side]:
-    return assign_sides(
+    sides = assign_sides(
         identities, labels, class_names=NAMES, seed=seed, val_fraction=val, test_fraction=test,
-        given=given, earlier=earlier,
+        given=given, groups=() if groups is None else [groups], earlier=earlier,
     )  # fmt: skip
+    assert None not in sides
+    return [side for side in sides if side]
 
 
 def many(per_class: int, first: int = 0) -> tuple[list[str], list[int]]:
@@ -294,3 +297,129 @@ def test_split_file_that_is_no_text_or_not_there_is_refused(tmp_path: Path) -> N
         read_split(tmp_path / "split.json")
     with pytest.raises(DatasetError, match="cannot read the split .*none.json: No such file"):
         read_split(tmp_path / "none.json")
+
+
+GROUPS = st.lists(st.one_of(st.none(), st.sampled_from([f"g{n}" for n in range(25)])),
+                  min_size=120, max_size=120)  # fmt: skip
+
+
+@given(SEEDS, GROUPS)
+@settings(max_examples=60, deadline=None)
+def test_group_is_on_one_side_and_every_class_on_each(seed: int, groups: list[str | None]) -> None:
+    identities, labels = many(40)
+
+    sides = assign(identities, labels, seed=seed, groups=groups)
+
+    by_group: dict[str, set[Side]] = {}
+    for group, side in zip(groups, sides, strict=True):
+        if group is not None:
+            by_group.setdefault(group, set()).add(side)
+    assert all(len(found) == 1 for found in by_group.values())
+    assert len(set(zip(labels, sides, strict=True))) == 9
+
+
+@given(SEEDS)
+@settings(max_examples=30, deadline=None)
+def test_groups_that_share_a_picture_are_one(seed: int) -> None:
+    identities, labels = many(20)
+    groups: list[str | None] = ["a", "a", "b", "b", "c", *[None] * 55]
+    identities[2] = identities[1]  # a and b share it
+    identities[5] = identities[4]  # and one of c is there without its group again
+
+    sides = assign(identities, labels, seed=seed, groups=groups)
+
+    assert len(set(sides[:4])) == 1
+    assert sides[4] == sides[5]
+
+
+def test_new_picture_joins_the_side_of_its_group() -> None:
+    identities, labels = many(30)
+    earlier: dict[str, Side] = dict.fromkeys(identities[:60], "train")
+    earlier |= {identities[0]: "test", identities[1]: "val", identities[2]: "train"}
+    groups: list[str | None] = [None] * 90
+    groups[0] = groups[80] = "g"
+    groups[1] = groups[81] = "h"
+
+    sides = assign(identities, labels, groups=groups, earlier=earlier)
+
+    assert (sides[80], sides[81]) == ("test", "val")
+    assert by_identity(identities[:60], sides[:60]) == earlier
+
+
+def test_new_picture_of_a_group_on_two_sides_is_left_out() -> None:
+    identities, labels = many(30)
+    earlier: dict[str, Side] = {identities[0]: "test", identities[1]: "train"}
+    groups: list[str | None] = ["g", "g", "g", *[None] * 87]
+
+    sides = assign_sides(
+        identities, labels, class_names=NAMES, seed=0, val_fraction=0.2, test_fraction=0.2,
+        groups=[groups], earlier=earlier,
+    )  # fmt: skip
+
+    assert sides[:3] == ["test", "train", None]
+    assert None not in sides[3:]
+
+
+def test_one_group_a_class_cannot_be_split() -> None:
+    identities, labels = many(10)
+
+    with pytest.raises(DatasetError, match="class 'ant' has 1 different group of pictures"):
+        assign(identities, labels, groups=[NAMES[label] for label in labels])
+
+
+@given(SEEDS, st.integers(2, 6), st.sampled_from([0.0, 0.2]))
+@settings(max_examples=25, deadline=None)
+def test_folds_are_a_partition_of_what_does_not_test(seed: int, folds: int, test: float) -> None:
+    identities, labels = many(120)
+
+    splits = [
+        assign_sides(
+            identities, labels, class_names=NAMES, seed=seed, val_fraction=0.5, test_fraction=test,
+            fold=(number, folds),
+        )
+        for number in range(folds)
+    ]  # fmt: skip
+
+    for sides in zip(*splits, strict=True):
+        assert set(sides) in ({"test"}, {"val", "train"})
+        assert sides.count("val") in (0, 1)
+        assert (sides.count("val") == 0) == (set(sides) == {"test"})
+
+
+@given(SEEDS, st.integers(1, 10))
+@settings(max_examples=40, deadline=None)
+def test_few_shots_are_fixed_nested_and_leave_the_other_sides_whole(seed: int, shots: int) -> None:
+    identities, labels = many(40)
+    sides = assign(identities, labels, seed=seed)
+
+    def chosen(count: int) -> list[bool]:
+        return few_shot(identities, labels, sides, shots=count, seed=seed, class_names=NAMES)
+
+    mask = chosen(shots)
+    kept = [(label, side) for label, side, keep in zip(labels, sides, mask, strict=True) if keep]
+    assert Counter(label for label, side in kept if side == "train") == dict.fromkeys(
+        range(3), shots
+    )
+    assert sum(side != "train" for _, side in kept) == sum(side != "train" for side in sides)
+    assert all(more or not fewer for fewer, more in zip(mask, chosen(shots + 1), strict=True))
+
+
+def test_more_shots_than_pictures_are_refused() -> None:
+    identities, labels = many(6)
+    sides: list[Side] = ["train"] * len(identities)
+
+    with pytest.raises(DatasetError, match="'ant' has 6 different .* fewer than the 7"):
+        few_shot(identities, labels, sides, shots=7, seed=0, class_names=NAMES)
+
+
+def test_columns_of_groups_join_where_they_share_a_picture() -> None:
+    identities, labels = many(20)
+    patients: list[str | None] = ["p", "p", *[None] * 58]
+    similar: list[str | None] = [None, "s", "s", "s", *[None] * 56]
+
+    for seed in range(20):
+        sides = assign_sides(
+            identities, labels, class_names=NAMES, seed=seed, val_fraction=0.3, test_fraction=0.3,
+            groups=[patients, similar],
+        )  # fmt: skip
+        assert len(set(sides[:4])) == 1

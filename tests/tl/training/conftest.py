@@ -14,7 +14,7 @@ def training_setup(pictures: Path, settings: dict[str, Any]) -> Callable[..., di
     """Function that gives a fresh classifier and the arguments of `train_classifier`."""
     from tl.data.prepare import prepare_data
 
-    plain = {"augment.recipe": "plain", "augment.feature_views": 0}
+    plain = {"augment.recipe": "light", "augment.feature_views": 0}
     config = read_config(None, (), {"dataset": str(pictures), **settings, **plain})
     data = prepare_data(str(pictures), config.data, seed=0, cache=None)
 
@@ -43,7 +43,7 @@ def training_setup(pictures: Path, settings: dict[str, Any]) -> Callable[..., di
             "phases": choose_phases(wanted.training),
             "training": data.side("train"),
             "validation": data.side("val"),
-            "augmentation": Augmentation("plain", (32, 32), fit_colour_pca([noise])),
+            "augmentation": Augmentation("light", (32, 32), fit_colour_pca([noise])),
             "config": wanted,
             "listener": Silent(),
             "on_best": lambda: None,

@@ -1,10 +1,13 @@
-"""Label smoothing on integer labels is Keras' on one-hot labels; weight 0 does not count."""
+"""Whole and mixed labels.
+
+Smoothing of integers is Keras' on one-hot labels; weight 0 does not count.
+"""
 
 import keras
 import numpy as np
 import pytest
 
-from tl.training.losses import SmoothedCrossEntropy
+from tl.training.losses import SmoothedCrossEntropy, accuracy_metric
 
 RNG = np.random.default_rng(0)
 LOGITS = RNG.normal(size=(6, 4)).astype(np.float32) * 3
@@ -31,6 +34,29 @@ def test_labels_in_a_column_are_taken_too() -> None:
     flat = SmoothedCrossEntropy(0.1)(LABELS, LOGITS)
 
     assert float(SmoothedCrossEntropy(0.1)(LABELS[:, None], LOGITS)) == float(flat)
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_shares_of_labels_are_taken_as_they_are(smoothing: float) -> None:
+    other = np.roll(LABELS, 1)
+    shares = 0.7 * np.eye(4, dtype=np.float32)[LABELS] + 0.3 * np.eye(4, dtype=np.float32)[other]
+
+    mixed = SmoothedCrossEntropy(smoothing)(shares, LOGITS)
+
+    loss = SmoothedCrossEntropy(smoothing)
+    both = 0.7 * float(loss(LABELS, LOGITS)) + 0.3 * float(loss(other, LOGITS))
+    assert float(mixed) == pytest.approx(both, rel=1e-6)
+
+
+def test_accuracy_counts_the_label_or_the_largest_share() -> None:
+    hits = LOGITS.argmax(axis=1) == LABELS
+    weights = np.array([1, 1, 0, 2, 1, 1], np.float32)
+    shares = 0.6 * np.eye(4, dtype=np.float32)[LABELS] + 0.1
+
+    for labels in (LABELS, LABELS[:, None], shares):
+        metric = accuracy_metric()
+        metric.update_state(labels, LOGITS, weights)
+        assert float(metric.result()) == pytest.approx((hits * weights).sum() / weights.sum())
 
 
 def test_sixteen_bit_logits_are_computed_in_float32() -> None:

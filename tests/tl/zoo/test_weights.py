@@ -131,7 +131,7 @@ def test_mistyped_word_suggests_the_nearest() -> None:
 
 
 def test_shipped_weights_belong_to_tl_small_only() -> None:
-    with pytest.raises(WeightsError, match="mobilenet_0.25"):
+    with pytest.raises(ConfigError, match="mobilenet_0.25"):
         resolve_weights(SMALLEST, "tl", environ={})
 
 

@@ -1,0 +1,50 @@
+"""What `tl finetune` says of the data before it trains."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipelines.plan import make_plan
+from tl.cli.finetune import plan_lines
+from tl.config import read_config
+
+
+def lines_of(dataset: Path, **settings: Any) -> str:
+    config = read_config(
+        None, (), {"dataset": str(dataset), "model.backbone": "tl_small", **settings}
+    )
+    return "\n".join(plan_lines(make_plan(config, dry_run=True)))
+
+
+@pytest.fixture
+def table(pictures: Path, tmp_path: Path) -> Path:
+    files = sorted(pictures.rglob("*.jpg"))
+    rows = [f"{file},{file.parent.name}" for file in files]
+    (tmp_path / "t.csv").write_text("\n".join(["path,label", *rows, ",red", "x.jpg,"]) + "\n")
+    return tmp_path / "t.csv"
+
+
+def test_rows_that_were_passed_over_are_counted(table: Path, pictures: Path) -> None:
+    said = lines_of(table, **{"data.root": str(pictures)})
+
+    assert "t: 36 pictures in 3 classes" in said
+    assert "2 rows passed over; the first: row 37: no path or no label" in said
+
+
+def test_pictures_told_by_their_names_are_said_to_be(table: Path, pictures: Path) -> None:
+    said = lines_of(table, **{"data.root": str(pictures), "data.identity": "key"})
+
+    assert "told apart by their names" in said
+    assert "told apart" not in lines_of(table, **{"data.root": str(pictures)})
+
+
+def test_near_duplicates_are_counted(pictures: Path, tmp_path: Path, make_pictures: Any) -> None:
+    import cv2
+
+    root = make_pictures(tmp_path / "twice")
+    for name, number in (("red", 3), ("blue", 5)):
+        picture = cv2.imread(str(root / name / f"{number:02}.jpg"))
+        cv2.imwrite(str(root / name / "copy.jpg"), picture, [cv2.IMWRITE_JPEG_QUALITY, 90])
+
+    assert "4 pictures are nearly the same as another" in lines_of(root, **{"data.dedupe": True})

@@ -1,0 +1,68 @@
+"""The head phase notices flips that change what a picture is."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tl.augment.flip_harm import FlipHarm
+from tl.training.task import Task
+from tl.training.tuning import train_classifier
+
+Setup = Callable[..., dict[str, Any]]
+
+
+def train(setup: dict[str, Any]) -> list[FlipHarm]:
+    told: list[FlipHarm] = []
+    phases = setup.pop("phases")
+    train_classifier(Task(**setup, on_flip_harm=told.append), phases)
+    return told
+
+
+@pytest.fixture
+def arrows(tmp_path: Path) -> Any:
+    """Pictures that are bright on the left or on the right: mirrored, each is the other class."""
+    from tl.config import DataConfig
+    from tl.data.prepare import prepare_data
+
+    rng = np.random.default_rng(0)
+    for name, side in (("left", slice(0, 16)), ("right", slice(16, 32))):
+        (tmp_path / name).mkdir()
+        for number in range(30):
+            picture = rng.integers(0, 80, (32, 32, 3), np.uint8)
+            picture[:, side] += np.uint8(120)
+            ramp = np.linspace(0, 50, 16).astype(np.uint8)[None, :, None]
+            picture[:, side] += ramp if name == "left" else ramp[:, ::-1]
+            Image.fromarray(picture).save(tmp_path / name / f"{number:02}.png")
+    return prepare_data(str(tmp_path), DataConfig(val_fraction=0.4, test_fraction=0.1), seed=0,
+                        cache=None)  # fmt: skip
+
+
+def test_flips_that_leave_the_class_are_left_in_peace(training_setup: Setup) -> None:
+    assert train(training_setup(**{"training.strategy": "features"})) == []
+
+
+def test_mirrored_pictures_of_other_classes_are_told(training_setup: Setup, arrows: Any) -> None:
+    setup = training_setup(**{"training.strategy": "features"})
+    setup |= {"training": arrows.side("train"), "validation": arrows.side("val")}
+
+    (harm,) = train(setup)
+
+    assert harm.lost > 0.5 * harm.n_pictures
+    assert set(harm.pair) == {0, 1}
+
+
+def test_nothing_is_measured_where_the_recipe_does_not_mirror(
+    training_setup: Setup, arrows: Any
+) -> None:
+    from tl.augment.recipes import Augmentation
+
+    setup = training_setup(**{"training.strategy": "features"})
+    still = Augmentation("digits", (32, 32), setup["augmentation"].pca)
+    setup |= {"training": arrows.side("train"), "validation": arrows.side("val")}
+    setup |= {"augmentation": still}
+
+    assert train(setup) == []

@@ -1,0 +1,68 @@
+"""Mixing depends on the step alone, keeps what weights mean, and a model learns from it."""
+
+from collections.abc import Callable
+from typing import Any
+
+import grain
+import numpy as np
+
+from tl.training.mixed_batches import mixed_batches
+from tl.training.task import Task
+from tl.training.tuning import train_classifier
+
+Setup = Callable[..., dict[str, Any]]
+
+
+def batch(number: int) -> Any:
+    rng = np.random.default_rng(number)
+    return (
+        rng.integers(0, 256, (6, 8, 8, 3), np.uint8),
+        rng.integers(0, 4, 6).astype(np.int32),
+        np.array([1, 1, 1, 2, 0, 1], np.float32),
+    )
+
+
+def mixed(first: int, count: int, **changes: Any) -> list[Any]:
+    source = grain.MapDataset.source([batch(n) for n in range(first, first + count)])
+    options: dict[str, Any] = {"n_classes": 4, "mixup_alpha": 0.4, "cutmix_alpha": 1.0, "seed": 5}
+    dataset = source.to_iter_dataset(grain.ReadOptions(num_threads=2))
+    return list(mixed_batches(dataset, first_step=first, **(options | changes)))
+
+
+def test_step_decides_the_mix_however_it_is_reached() -> None:
+    all_of_them, later = mixed(0, 6), mixed(3, 3)
+
+    for one, other in zip(all_of_them[3:], later, strict=True):
+        for column, same in zip(one, other, strict=True):
+            np.testing.assert_array_equal(column, same)
+    assert not np.array_equal(all_of_them[0][0], mixed(0, 1, seed=6)[0][0])
+
+
+def test_weights_go_with_the_shares() -> None:
+    for number, (_, shares, weights) in enumerate(mixed(0, 8)):
+        _, labels, before = batch(number)
+        assert shares.shape == (6, 4)
+        np.testing.assert_allclose(shares.sum(axis=1)[weights > 0], 1, atol=1e-5)
+        # Partners are a permutation and mixup's shares differ, but no class that has weight 0 only
+        # gains any.
+        weightless = set(range(4)) - set(labels[before > 0].tolist())
+        for label in weightless:
+            assert (shares[:, label] * weights).sum() == 0
+        assert weights.max() <= 2
+
+
+def test_fine_tuning_learns_from_mixed_batches(training_setup: Setup) -> None:
+    losses = []
+    for cutmix in (0.0, 1.0):
+        setup = training_setup(
+            **{"training.strategy": "last", "augment.cutmix": cutmix, "training.epochs": 4,
+               "training.fine_tune_learning_rate": 1e-3}
+        )  # fmt: skip
+        phases = setup.pop("phases")
+        records = train_classifier(Task(**setup), phases)
+        tuned = [one.metrics for one in records if one.phase == "fine-tune last"]
+        assert all(0 <= one["accuracy"] <= 1 for one in tuned)
+        losses.append(tuned[-1]["loss"])
+
+    # Mixed labels cannot be learned by heart: their own entropy stays.
+    assert losses[1] > losses[0] + 0.03

@@ -1,0 +1,46 @@
+"""Class names and label numbers from whatever a file calls its classes."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tl.errors import DatasetError
+
+
+def number_labels(values: Sequence[Any], where: str) -> tuple[tuple[str, ...], NDArray[np.int32]]:
+    """Give every different value a number: integers by size, names by alphabet.
+
+    Args:
+        values: str or int, one a picture.
+        where: the file, for messages.
+
+    Returns:
+        Class names, and the label of each value.
+
+    Raises:
+        DatasetError: names that cannot be printed, or as many classes as pictures.
+    """
+    different = set(values)
+    if len(different) == len(values) > 2:
+        some = ", ".join(repr(str(value)) for value in sorted(map(str, different))[:3])
+        raise DatasetError(
+            f"{where}: each of the {len(values):,} pictures has a label of its own ({some}, ...). "
+            "Is that the file's name? Name the column of the classes with --set "
+            "data.label_column=..."
+        )
+    by_size = all(_is_integer(value) for value in different)
+    ordered = sorted(different, key=int) if by_size else sorted(different, key=str)
+    names = [str(value) for value in ordered]
+    for name in names:
+        if not name.isprintable():
+            raise DatasetError(f"{where}: the label {name!r} cannot be printed; rename it")
+    numbers = {value: number for number, value in enumerate(ordered)}
+    return tuple(names), np.fromiter((numbers[value] for value in values), np.int32, len(values))
+
+
+def _is_integer(value: object) -> bool:
+    return isinstance(value, int) or (
+        isinstance(value, str) and value.isascii() and value.removeprefix("-").isdigit()
+    )
