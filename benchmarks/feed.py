@@ -169,11 +169,14 @@ def py_dataset(dataset: Dataset, augment: Augmentation, *, processes: bool) -> I
 
     views = Views(dataset, augment, BATCH, workers=2 * CORES, use_multiprocessing=processes)
     adapter = PyDatasetAdapter(views, shuffle=True)
-    while True:
-        adapter.on_epoch_begin()
-        for images, *_ in adapter.get_numpy_iterator():
-            yield images, None
-        adapter.on_epoch_end()
+    try:
+        while True:
+            adapter.on_epoch_begin()
+            for images, *_ in adapter.get_numpy_iterator():
+                yield images, None
+            adapter.on_epoch_end()
+    finally:
+        adapter.on_epoch_end()  # ends its workers, which would hold up the next way
 
 
 if __name__ == "__main__":

@@ -31,11 +31,12 @@ Augment = Callable[[NDArray[np.uint8], int], NDArray[np.uint8]]
 Record = tuple[NDArray[np.uint8], int, float]
 Batch = tuple[NDArray[np.uint8], NDArray[np.int32], NDArray[np.float32]]
 
-# OpenCV frees Python's lock; more than 2 a core brings nothing (measured).
-READ_THREADS = 2 * (os.cpu_count() or 2)
-# Of batches, not of pictures: grain's default of 500 would be 2.4 GB of views of 224 pixels, and an
-# abandoned iterator would go on decoding until it has them.
-READ_AHEAD = 8
+# OpenCV frees Python's lock, so one thread a core keeps it busy and one more bridges the waits for
+# files. Twice as many wait for each other: a tenth of the speed is lost (measured).
+READ_THREADS = (os.cpu_count() or 1) + 1
+# Of batches, not of pictures, and enough for every thread to have one: grain's default of 500 would
+# be 2.4 GB of views of 224 pixels, and an abandoned iterator would go on until it has them.
+READ_AHEAD = READ_THREADS + 4
 _log = logging.getLogger(__name__)
 
 

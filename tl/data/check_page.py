@@ -9,10 +9,8 @@ import cv2
 import numpy as np
 
 from tl.data.check import KINDS, CheckReport, Finding, printable
-from tl.data.decode import check_size, decode_picture, picture_kind
+from tl.data.decode import decode_picture
 from tl.data.example import Example
-from tl.data.exif import jpeg_orientation, turn_upright
-from tl.data.look import decode_reduced
 from tl.errors import DatasetError
 
 THUMBNAIL = 112
@@ -145,13 +143,7 @@ def _text(text: str) -> str:
 def _thumbnail(example: Example, max_pixels: int) -> str | None:
     """Return the picture as a small JPEG in a data address, or None where it cannot be read."""
     try:
-        data = example.read()
-        size = check_size(data, max_pixels)
-        if picture_kind(data) == "jpeg":
-            # A quarter, so that the shorter side keeps 128 pixels or more.
-            image = turn_upright(decode_reduced(data, min(size) // 4), jpeg_orientation(data))
-        else:
-            image = decode_picture(data, max_pixels)
+        image = decode_picture(example.read(), max_pixels, at_least=THUMBNAIL)
     except DatasetError:
         return None
     height, width = image.shape[:2]

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError, features
 
 from tl.data.exif import jpeg_orientation, turn_upright
+from tl.data.jpeg_header import is_bare_cmyk_jpeg, plain_jpeg_size
 from tl.errors import DatasetError
 
 # fmt: off
@@ -54,7 +55,7 @@ def picture_kind(data: bytes) -> Kind:
 
     ``other`` is what the graph cannot decode, or decodes to other pixels than everybody else.
     """
-    if data[:3] == b"\xff\xd8\xff" and not _is_bare_cmyk_jpeg(data):
+    if data[:3] == b"\xff\xd8\xff" and not is_bare_cmyk_jpeg(data):
         return "jpeg"
     if data[:8] == b"\x89PNG\r\n\x1a\n":
         return "png"
@@ -65,24 +66,6 @@ def picture_kind(data: bytes) -> Kind:
     if data[:2] == b"BM" and _is_plain_bmp(data):
         return "bmp"
     return "other"
-
-
-def _is_bare_cmyk_jpeg(data: bytes) -> bool:
-    """Tell four-colour JPEG without Adobe's marker, which TensorFlow takes for inverted."""
-    position = 2
-    has_adobe_marker = False
-    while position + 10 <= len(data) and data[position] == 0xFF:
-        marker = data[position + 1]
-        if marker == 0xFF:  # a fill byte
-            position += 1
-            continue
-        if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):  # the frame header
-            return data[position + 9] == 4 and not has_adobe_marker
-        if marker in (0xDA, 0xD9):
-            break
-        has_adobe_marker |= marker == 0xEE and data[position + 4 : position + 9] == b"Adobe"
-        position += 2 + int.from_bytes(data[position + 2 : position + 4], "big")
-    return False
 
 
 def _first_frame_fills_gif(data: bytes) -> bool:
@@ -152,7 +135,7 @@ def check_size(data: bytes, max_pixels: int = MAX_PIXELS) -> tuple[int, int]:
     Raises:
         DatasetError: damaged header, or more than ``max_pixels`` pixels.
     """
-    height, width = picture_size(data)
+    height, width = plain_jpeg_size(data) or picture_size(data)
     if height * width > max_pixels:
         raise DatasetError(
             f"{width} x {height} is {height * width / 1e6:.0f} megapixels, more than the limit of "
@@ -198,13 +181,23 @@ def decode_picture(
     Raises:
         DatasetError: damaged, unknown, or larger than ``max_pixels``.
     """
-    height, width = check_size(data, max_pixels)
+    return decode_accepted(data, check_size(data, max_pixels), at_least)
+
+
+def decode_accepted(
+    data: bytes, size: tuple[int, int], at_least: int | None = None
+) -> NDArray[np.uint8]:
+    """Decode as `decode_picture` does, where `check_size` gave the size before.
+
+    Raises:
+        DatasetError: damaged.
+    """
     kind = picture_kind(data)
     # OpenCV gives the first animated frame of a PNG even where the picture itself is another,
     # and what is transparent in a GIF a colour of its own choice.
     if kind in ("other", "gif") or (kind == "png" and _is_animated_png(data)):
         return _decode_with_pillow(data)
-    factor = reduced_shape(height, width, at_least)[2] if kind == "jpeg" else 1
+    factor = reduced_shape(*size, at_least)[2] if kind == "jpeg" else 1
     flags = _REDUCED.get(factor, cv2.IMREAD_COLOR_RGB)
     try:
         image = cv2.imdecode(np.frombuffer(data, np.uint8), flags | cv2.IMREAD_IGNORE_ORIENTATION)

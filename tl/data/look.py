@@ -10,27 +10,20 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from tl.data.decode import check_size, decode_picture, picture_kind
+from tl.data.decode import check_size, decode_accepted, picture_kind
 from tl.data.example import Column, Example
-from tl.data.exif import UPRIGHT, jpeg_orientation, turn_upright
+from tl.data.exif import UPRIGHT, jpeg_orientation
 from tl.data.similar import GRID, SIDE, Signatures
 from tl.errors import DatasetError
 
 GREY_SPREAD = 2
 """Levels of Cr and Cb around grey up to which a thumbnail shows no colour; JPEG moves grey by 1."""
 _AT_ONCE = 64
-_REDUCED = {
-    8: cv2.IMREAD_REDUCED_COLOR_8, 4: cv2.IMREAD_REDUCED_COLOR_4,
-    2: cv2.IMREAD_REDUCED_COLOR_2, 1: cv2.IMREAD_COLOR,
-}  # fmt: skip
-# Tables, frames (baseline, extended, progressive), restart interval, scan; JFIF, EXIF and the like.
-_PLAIN_MARKERS = frozenset([0xC0, 0xC1, 0xC2, 0xC4, 0xDA, 0xDB, 0xDD, 0xE0, 0xE1, 0xE2, 0xEE, 0xFE])
 _MAGIC: tuple[tuple[int, bytes, str], ...] = (
     (0, b"\xff\xd8\xff", "JPEG"),
     (0, b"\x89PNG\r\n\x1a\n", "PNG"),
@@ -132,18 +125,13 @@ def file_format(data: bytes) -> str:
 
 def _look(looks: Looks, place: int, data: bytes, max_pixels: int) -> None:
     looks.formats[place] = file_format(data)
-    size = plain_jpeg_size(data)
-    if size is None or size[0] * size[1] > max_pixels:
-        size = check_size(data, max_pixels)
-    height, width = size
+    height, width = check_size(data, max_pixels)
+    image = decode_accepted(data, (height, width), at_least=SIDE)
     if picture_kind(data) == "jpeg":
-        orientation = jpeg_orientation(data)
-        looks.orientations[place] = orientation
-        image = turn_upright(decode_reduced(data, min(height, width)), orientation)
+        orientation = looks.orientations[place] = jpeg_orientation(data)
         if orientation >= 5:
             height, width = width, height
     else:
-        image = decode_picture(data, max_pixels)
         height, width = image.shape[:2]
     looks.heights[place], looks.widths[place] = height, width
     looks.deviations[place] = cv2.meanStdDev(image)[1].max()
@@ -159,59 +147,6 @@ def _look(looks: Looks, place: int, data: bytes, max_pixels: int) -> None:
     looks.identities[place] = hashlib.sha256(data).hexdigest()
 
 
-def plain_jpeg_size(data: bytes) -> tuple[int, int] | None:
-    """Return (height, width) of a JPEG whose header is the usual one up to its data, else None.
-
-    Asking Pillow takes 20 microseconds in which no other thread runs Python. What is odd in any
-    way is left to it, so that it is judged as in training.
-    """
-    if data[:2] != b"\xff\xd8":
-        return None
-    position, size = 2, None
-    while data[position : position + 1] == b"\xff" and position + 4 <= len(data):
-        marker = data[position + 1]
-        if marker not in _PLAIN_MARKERS:
-            return None
-        length = data[position + 2] << 8 | data[position + 3]
-        if length < 2 or position + 2 + length > len(data):
-            return None
-        if 0xC0 <= marker <= 0xC2:
-            if size is not None or length < 11 or data[position + 4] != 8:
-                return None
-            size = (
-                data[position + 5] << 8 | data[position + 6],
-                data[position + 7] << 8 | data[position + 8],
-            )
-            if not all(size) or data[position + 9] not in (1, 3):
-                return None
-        if marker == 0xDA:
-            return size
-        position += 2 + length
-    return None
-
-
 def _has_no_tint(tones: NDArray[np.uint8]) -> bool:
     tint = tones[:, :, 1:]
     return bool(tint.min() >= 128 - GREY_SPREAD and tint.max() <= 128 + GREY_SPREAD)
-
-
-def decode_reduced(data: bytes, side: int) -> NDArray[np.uint8]:
-    """Decode a JPEG to RGB at the smallest scale that still fills a thumbnail; not turned.
-
-    Args:
-        data: the encoded file.
-        side: the shorter one, in pixels.
-
-    Raises:
-        DatasetError: damaged, exactly where `decode_picture` finds it so.
-    """
-    scale = next((one for one in (8, 4, 2) if side >= SIDE * one), 1)
-    flags = _REDUCED[scale] | cv2.IMREAD_IGNORE_ORIENTATION
-    try:
-        image: Any = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
-    except cv2.error as error:
-        raise DatasetError(f"OpenCV refuses this JPEG: {error.err}") from error
-    if image is None:
-        raise DatasetError("damaged or cut-off JPEG")
-    rgb: NDArray[np.uint8] = cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
-    return rgb

@@ -10,7 +10,8 @@ from tests.tl.data.scenes import encode, scene, turned
 from tl.data.contents import InMemory
 from tl.data.decode import MAX_PIXELS, decode_picture, picture_size
 from tl.data.example import Dataset, column
-from tl.data.look import Looks, file_format, look_at, plain_jpeg_size
+from tl.data.jpeg_header import plain_jpeg_size
+from tl.data.look import Looks, file_format, look_at
 from tl.errors import DatasetError
 
 

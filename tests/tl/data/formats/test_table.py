@@ -396,7 +396,7 @@ def test_million_rows_open_and_split_in_seconds_and_within_a_gigabyte(tmp_path: 
         "data = prepare_data(sys.argv[1], DataConfig(), seed=0, cache=None)\n"
         "assert len(data.side('train', 'val', 'test')) == 1_000_000\n"
         "seconds = time.perf_counter() - began\n"
-        # not ru_maxrss: a forked process starts with the most that its parent, all of pytest, ever held
+        # Not ru_maxrss: a forked process starts with the most that all of pytest ever held.
         "peak = re.search(r'VmHWM:\\s+(\\d+) kB', Path('/proc/self/status').read_text())[1]\n"
         "print(seconds, peak)\n"
     )
