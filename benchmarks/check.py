@@ -28,10 +28,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from tl.data.check import KINDS, check_dataset
+from tl.data.check import check_dataset
 from tl.data.contents import InMemory
 from tl.data.decode import MAX_PIXELS, decode_picture
 from tl.data.example import Dataset, column
+from tl.data.findings.finding import KINDS
 from tl.data.look import look_at
 from tl.data.similar import near_duplicates
 from tl.data.sources import open_dataset

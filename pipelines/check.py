@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tl.config import DataConfig
-from tl.data.check import CheckReport, Finding, check_dataset, quick_findings
+from tl.data.check import CheckReport, check_dataset, quick_findings
 from tl.data.check_page import check_page
 from tl.data.clean import Cleaned, clean, manifest
 from tl.data.contents import Files
 from tl.data.example import Side
-from tl.data.formats.options import SourceOptions
+from tl.data.findings.finding import Finding
 from tl.data.inspect import cache_folder
-from tl.data.prepare import ReadablePictures
+from tl.data.prepare import ReadablePictures, source_options
 from tl.data.sources import open_dataset
 from tl.errors import ConfigError, TlError
 
@@ -54,15 +54,7 @@ def check(
         ConfigError: no such dataset.
         DatasetError: one that cannot be opened at all.
     """
-    dataset = open_dataset(
-        spec,
-        SourceOptions(
-            path_column=config.path_column,
-            label_column=config.label_column,
-            root=Path(config.root).expanduser() if config.root else None,
-            cache=cache_folder(),
-        ),
-    )
+    dataset = open_dataset(spec, source_options(config, cache_folder()))
     on_start(len(dataset))
     return check_dataset(
         dataset,

@@ -11,10 +11,11 @@ import click
 
 from tl.cli.shown_path import shown_path
 from tl.config import read_config
+from tl.words import counted
 
 if TYPE_CHECKING:
     from pipelines.check import Manifest
-    from tl.data.check import CheckReport, Severity
+    from tl.data.check import CheckReport
 
 
 @click.command()
@@ -82,11 +83,11 @@ def report_lines(report: "CheckReport", show: int) -> list[str]:
     """
     from itertools import groupby
 
-    from tl.data.check import KINDS, printable
+    from tl.data.findings.finding import KINDS, printable
 
     lines = [
-        f"{printable(report.dataset.name)}: {len(report.dataset):,} pictures in "
-        f"{len(report.dataset.class_names)} classes"
+        f"{printable(report.dataset.name)}: {counted(len(report.dataset), 'picture')} in "
+        f"{counted(len(report.dataset.class_names), 'class')}"
     ]
     for kind, group in groupby(report.findings, lambda one: one.kind):
         found = list(group)
@@ -97,23 +98,21 @@ def report_lines(report: "CheckReport", show: int) -> list[str]:
         lines += [f"{'':17}{printable(one.message)}" for one in shown]
         if len(found) > len(shown):
             lines.append(f"{'':17}... and {len(found) - len(shown):,} more (--show 0)")
-    lines += ["", f"{_counted(report, 'error')}, {_counted(report, 'warning')}"]
+    lines += [
+        "",
+        f"{counted(report.count('error'), 'error')}, {counted(report.count('warning'), 'warning')}",
+    ]
     return lines
-
-
-def _counted(report: "CheckReport", severity: "Severity") -> str:
-    count = report.count(severity)
-    return f"{count:,} {severity}{'s' * (count != 1)}"
 
 
 def manifest_lines(made: "Manifest") -> list[str]:
     """Say what a manifest has and has not, and how to use it."""
-    from tl.data.check import printable
     from tl.data.clean import reasons
+    from tl.data.findings.finding import printable
 
     cleaned = made.cleaned
     path = shown_path(made.path)
-    lines = [f"cleaned   {path}: {len(cleaned.rows):,} pictures; no picture was changed"]
+    lines = [f"cleaned   {path}: {counted(len(cleaned.rows), 'picture')}; no picture was changed"]
     lines += [f"          {count:,} left out: {why}" for why, count in reasons(cleaned).items()]
     lines += [f"          {printable(old)!r} is now {new!r}" for old, new in cleaned.renamed]
     root = f" --set data.root={made.root}" if made.root else ""

@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from tl.config import read_config
+from tl.words import counted
 
 
 @click.command()
@@ -74,7 +75,7 @@ def evaluate(
         if key in result.metrics:
             click.echo(f"{key:<15}  {result.metrics[key]:.4f}")
     if result.unreadable:
-        click.echo(f"{len(result.unreadable)} unreadable pictures left out", err=True)
+        click.echo(f"{counted(len(result.unreadable), 'unreadable picture')} left out", err=True)
     _print_classes(result.metrics["per_class"])
 
 

@@ -10,10 +10,12 @@ import click
 
 from tl.cli.shown_path import shown_path
 from tl.config import read_config, setting_key
+from tl.words import counted
 
 if TYPE_CHECKING:
     from pipelines.finetune import FinetuneResult
     from pipelines.plan import Plan
+    from tl.data.prepare import PreparedData
 
 
 @click.command()
@@ -88,36 +90,11 @@ def plan_lines(plan: "Plan") -> list[str]:
     data, pictures = plan.data, plan.data.pictures
     counts = {side: sum(classes.values()) for side, classes in data.counts().items()}
     lines = [
-        f"dataset   {pictures.dataset.name}: {len(pictures.examples):,} pictures in "
-        f"{len(data.class_names)} classes "
+        f"dataset   {pictures.dataset.name}: {counted(len(pictures.examples), 'picture')} in "
+        f"{counted(len(data.class_names), 'class')} "
         f"({counts['train']:,} train, {counts['val']:,} validation, {counts['test']:,} test)"
     ]
-    if pictures.dataset.ignored:
-        lines.append(f"          {pictures.dataset.ignored} files that are no pictures passed over")
-    if pictures.unreadable:
-        lines.append(f"          {len(pictures.unreadable)} unreadable pictures left out:")
-        lines += [f"            {key}: {fault}" for key, fault in pictures.unreadable[:10]]
-        if len(pictures.unreadable) > 10:
-            lines.append(f"            ... and {len(pictures.unreadable) - 10} more")
-    if pictures.sizes is None:
-        lines.append("          told apart by their names; each is read when it is needed "
-                     "(--identity key)")  # fmt: skip
-    if data.near_duplicates:
-        lines.append(
-            f"          {data.near_duplicates} pictures are nearly the same as another and stay on "
-            "its side"
-        )
-    if data.left_out:
-        lines.append(
-            f"          {len(data.left_out)} new pictures left out: their group is on two sides"
-        )
-    if skipped := pictures.dataset.skipped:
-        lines.append(
-            f"          {len(skipped)} rows passed over; the first: {': '.join(skipped[0])}"
-        )
-    if others := pictures.formats.get("other", 0):
-        lines.append(f"          {others} pictures in formats that servers do not decode: turned "
-                     "into PNG")  # fmt: skip
+    lines += [f"          {note}" for note in data_notes(data)]
     lines += check_lines(plan)
     if plan.backbone_reason:
         lines.append(click.style(f"backbone  >>> {plan.backbone_reason} <<<", bold=True))
@@ -131,12 +108,39 @@ def plan_lines(plan: "Plan") -> list[str]:
     return lines
 
 
+def data_notes(data: "PreparedData") -> list[str]:
+    """Say what was left out of a dataset, moved or turned into another format."""
+    pictures, notes = data.pictures, []
+    if ignored := pictures.dataset.ignored:
+        notes.append(f"{counted(ignored, 'file')} without a picture's name passed over")
+    if faults := pictures.unreadable:
+        notes.append(f"{counted(len(faults), 'unreadable picture')} left out:")
+        notes += [f"  {key}: {fault}" for key, fault in faults[:10]]
+        if len(faults) > 10:
+            notes.append(f"  ... and {len(faults) - 10} more")
+    if pictures.sizes is None:
+        notes.append("told apart by their names; each is read when it is needed (--identity key)")
+    if near := data.near_duplicates:
+        notes.append(f"{counted(near, 'picture')} nearly the same as another: kept on its side")
+    if moved := data.left_out:
+        notes.append(f"{counted(len(moved), 'new picture')} of a group on two sides left out")
+    if skipped := pictures.dataset.skipped:
+        notes.append(
+            f"{counted(len(skipped), 'row')} passed over; the first: {': '.join(skipped[0])}"
+        )
+    if others := pictures.formats.get("other", 0):
+        notes.append(
+            f"{counted(others, 'picture')} in formats that servers do not decode: turned into PNG"
+        )
+    return notes
+
+
 def check_lines(plan: "Plan") -> list[str]:
     """Say in two lines what the quick part of `tl check` finds; nothing where that is nothing."""
     from collections import Counter
 
     from pipelines.check import quick_check
-    from tl.data.check import KINDS
+    from tl.data.findings.finding import KINDS
 
     found = quick_check(plan.config.dataset, plan.config.data, plan.data.pictures)
     if not found:

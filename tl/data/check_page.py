@@ -8,10 +8,12 @@ from itertools import groupby
 import cv2
 import numpy as np
 
-from tl.data.check import KINDS, CheckReport, Finding, printable
+from tl.data.check import CheckReport
 from tl.data.decode import decode_picture
 from tl.data.example import Example
+from tl.data.findings.finding import KINDS, Finding, printable
 from tl.errors import DatasetError
+from tl.words import counted
 
 THUMBNAIL = 112
 FINDINGS_A_KIND = 60
@@ -73,9 +75,10 @@ def check_page(report: CheckReport, max_pixels: int) -> str:
             "content=\"default-src 'none'; img-src data:; style-src 'unsafe-inline'\">",
             f"<title>{title}</title>\n<style>{_STYLE}</style>\n</head>\n<body>",
             f"<h1>{_text(report.dataset.name)}</h1>",
-            f"<p>{len(report.dataset):,} pictures in {len(report.dataset.class_names)} classes: "
-            f'<span class="error">{report.count("error")} errors</span>, '
-            f'<span class="warning">{report.count("warning")} warnings</span></p>',
+            f"<p>{counted(len(report.dataset), 'picture')} in "
+            f"{counted(len(report.dataset.class_names), 'class')}: "
+            f'<span class="error">{counted(report.count("error"), "error")}</span>, '
+            f'<span class="warning">{counted(report.count("warning"), "warning")}</span></p>',
             *_summary(report),
             *_sections(report, image, label),
             "</body>\n</html>\n",

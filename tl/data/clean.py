@@ -11,9 +11,11 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tl.data.check import BLANK_DEVIATION, CheckReport, plain_label
+from tl.data.check import CheckReport
 from tl.data.contents import Files
 from tl.data.example import Side
+from tl.data.findings.classes import plain_label
+from tl.data.findings.pictures import BLANK_DEVIATION
 from tl.data.similar import connected
 from tl.data.split import DRAW_ORDER
 from tl.errors import ConfigError, DatasetError

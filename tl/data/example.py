@@ -124,6 +124,13 @@ class Dataset(Sequence[Example]):
             labels=() if self.label_sets is None else self.label_sets[index],
         )
 
+    def labels_of(self, place: int) -> tuple[int, ...]:
+        """Return every label of a picture."""
+        if self.label_sets is None:
+            return (int(self.labels[place]),)
+        labels: tuple[int, ...] = self.label_sets[place]
+        return labels
+
     def take(self, indices: NDArray[np.integer[Any]]) -> "Dataset":
         """Return the pictures at some places, in that order."""
 

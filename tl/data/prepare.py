@@ -190,6 +190,16 @@ def _kept(
     return PreparedData(pictures, kept)
 
 
+def source_options(config: DataConfig, cache: Path | None) -> SourceOptions:
+    """Return what a config says of a source; ``cache`` is for downloads and copies."""
+    return SourceOptions(
+        path_column=config.path_column,
+        label_column=config.label_column,
+        root=Path(config.root).expanduser() if config.root else None,
+        cache=cache,
+    )
+
+
 def read_pictures(
     spec: str,
     config: DataConfig,
@@ -209,15 +219,7 @@ def read_pictures(
         ConfigError: no such dataset.
         DatasetError: more unreadable pictures than the limit.
     """
-    dataset = open_dataset(
-        spec,
-        SourceOptions(
-            path_column=config.path_column,
-            label_column=config.label_column,
-            root=Path(config.root).expanduser() if config.root else None,
-            cache=cache,
-        ),
-    )
+    dataset = open_dataset(spec, source_options(config, cache))
     class_names = dataset.class_names
     by_key = config.identity == "key" or (
         config.identity == "auto" and len(dataset) > CONTENT_LIMIT

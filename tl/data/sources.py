@@ -36,6 +36,7 @@ def open_dataset(spec: str, options: SourceOptions = NO_OPTIONS) -> Dataset:
         for is_here, read in _FOLDERS:
             if is_here(path):
                 return read(path, options)
+        _refuse_columns(spec, options)
         return read_folder(path)
     if path.is_file():
         if path.suffix.lower() not in _FILES:
@@ -50,6 +51,15 @@ def open_dataset(spec: str, options: SourceOptions = NO_OPTIONS) -> Dataset:
         f"--dataset {spec}: no such folder or file. Give a folder with one sub-folder a class, a "
         f"table, or a built-in name ({', '.join(BUILT_IN)}); {nearest(spec, BUILT_IN)}"
     )
+
+
+def _refuse_columns(spec: str, options: SourceOptions) -> None:
+    for setting in ("path_column", "label_column", "root"):
+        if getattr(options, setting) is not None:
+            raise ConfigError(
+                f"data.{setting} is for tables, and {spec} is a folder of class folders; "
+                "name the table itself, or leave it out"
+            )
 
 
 _Read = Callable[[Path, SourceOptions], Dataset]

@@ -1,6 +1,8 @@
 """`tl check`: what it prints, writes and exits with."""
 
+import contextlib
 import hashlib
+import io
 import json
 import subprocess
 import sys
@@ -224,3 +226,24 @@ def _hashes(root: Path) -> dict[str, str]:
         for path in sorted(root.rglob("*"))
         if path.is_file()
     }
+
+
+def test_bar_shows_on_a_terminal_only(
+    sound: Path, monkeypatch: pytest.MonkeyPatch, tl: Run
+) -> None:
+    from tl.cli.main import main
+
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    terminal = Terminal()
+    with monkeypatch.context() as patch:
+        patch.setattr(sys, "stderr", terminal)
+        patch.setenv("TERM", "xterm")
+        with contextlib.suppress(SystemExit):
+            main(["check", "--dataset", str(sound)])
+
+    assert "looking at pictures" in terminal.getvalue()
+    assert "50/50" in terminal.getvalue()
+    assert tl("check", "--dataset", sound).err == ""

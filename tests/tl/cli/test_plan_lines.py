@@ -47,4 +47,4 @@ def test_near_duplicates_are_counted(pictures: Path, tmp_path: Path, make_pictur
         picture = cv2.imread(str(root / name / f"{number:02}.jpg"))
         cv2.imwrite(str(root / name / "copy.jpg"), picture, [cv2.IMWRITE_JPEG_QUALITY, 90])
 
-    assert "4 pictures are nearly the same as another" in lines_of(root, **{"data.dedupe": True})
+    assert "4 pictures nearly the same as another" in lines_of(root, **{"data.dedupe": True})

@@ -138,6 +138,22 @@ def test_deleted_file_is_replaced_with_weight_0_and_one_log_line(
     assert lines[0].startswith("cats/005.png is left out of training: cannot read cats/005.png")
 
 
+def test_file_that_changes_in_mid_epoch_is_read_as_it_is_or_replaced(
+    examples: list[Example], make_png: MakePng, caplog: pytest.LogCaptureFixture
+) -> None:
+    changed, damaged = examples[2].path, examples[9].path
+    assert changed is not None
+    assert damaged is not None
+    source = PictureSource(examples)
+    assert numbers(np.stack([source[2][0], source[9][0]])) == [2, 9]
+    changed.write_bytes(make_png(99))
+    damaged.write_bytes(make_png(9)[:-20])
+
+    assert (numbers(source[2][0][None]), source[2][2]) == ([99], 1)
+    assert (numbers(source[9][0][None]), source[9][2]) == ([10], 0)
+    assert "dogs/002.png is left out of training: damaged or cut-off PNG" in caplog.text
+
+
 def test_threads_that_meet_the_same_damaged_picture_log_it_once(
     make_png: MakePng, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:

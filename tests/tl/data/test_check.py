@@ -16,19 +16,12 @@ from hypothesis import strategies as st
 
 from tests.tl.data.scenes import encode, scene, sound_files, turned, write_files
 from tl.config import DataConfig
-from tl.data.check import (
-    KINDS,
-    NAMED_AT_MOST,
-    CheckReport,
-    Finding,
-    check_dataset,
-    plain_label,
-    printable,
-    quick_findings,
-)
+from tl.data.check import CheckReport, check_dataset, quick_findings
 from tl.data.check_page import check_page
 from tl.data.clean import clean, manifest
 from tl.data.example import column
+from tl.data.findings.classes import plain_label
+from tl.data.findings.finding import KINDS, NAMED_AT_MOST, Finding, printable
 from tl.data.formats.options import SourceOptions
 from tl.data.prepare import prepare_data
 from tl.data.sources import open_dataset

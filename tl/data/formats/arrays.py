@@ -326,7 +326,9 @@ def read_npz(path: Path) -> Dataset:
             parts = _npz_parts(path, archive)
             given = archive["class_names"].tolist() if "class_names" in archive.files else None
     except _NPZ_ERRORS as error:
-        raise DatasetError(f"{path} is no readable .npz of plain arrays: {error}") from error
+        # NumPy's advice for a damaged array is to unpickle it, which may run what it holds.
+        why = "an array in it is pickled or damaged" if "allow_pickle" in str(error) else error
+        raise DatasetError(f"{path} is no readable .npz of plain arrays: {why}") from error
     every = np.concatenate([labels for _, _, labels in parts])
     if len(np.unique(every)) == len(every) > 2:
         raise DatasetError(f"{path}: each of the {len(every):,} pictures has a label of its own")
@@ -351,7 +353,10 @@ def _npz_parts(path: Path, archive: Any) -> list[Part]:
                 "(n, height, width) or (n, height, width, 3)"
             )
         if images.ndim == 4 and images.shape[3] not in (1, 3):
-            raise DatasetError(f"{path}: {images_name} has {images.shape[3]} channels, not 1 or 3")
+            hint = "; move the channels last" if images.shape[1] in (1, 3) else ""
+            raise DatasetError(
+                f"{path}: {images_name} has {images.shape[3]} channels, not 1 or 3{hint}"
+            )
         if labels.dtype.kind not in "iu" or labels.shape != (len(images),) or labels.min() < 0:
             raise DatasetError(
                 f"{path}: {labels_name} is {labels.dtype} {labels.shape}; labels are integers from "

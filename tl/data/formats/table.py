@@ -10,6 +10,7 @@ import binascii
 import hashlib
 import json
 import os
+import re
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -209,8 +210,11 @@ class _Table:
         return found
 
     def _optional(self, usual: Sequence[str]) -> str | None:
-        lower = {name.strip().lower(): name for name in reversed(self._table.column_names)}
-        return next((lower[name] for name in usual if name in lower), None)
+        plain = {
+            re.sub(r"[\s-]+", "_", name.strip().lower()): name
+            for name in reversed(self._table.column_names)
+        }
+        return next((plain[name] for name in usual if name in plain), None)
 
     def _usable(self, labels: pa.ChunkedArray, path_column: str | None) -> NDArray[np.bool_]:
         usable = _is_given(labels)

@@ -296,3 +296,19 @@ def test_npz_that_promises_more_than_there_is_memory_is_refused(
     with pytest.raises(DatasetError, match=r"and 0.0 GB of memory are free"):
         open_dataset(str(tmp_path / "t.npz"))
     assert zipfile.is_zipfile(tmp_path / "t.npz")
+
+
+def test_damaged_npz_is_not_answered_with_advice_to_unpickle_it(tmp_path: Path) -> None:
+    path = tmp_path / "t.npz"
+    np.savez(path, images=np.array([{"a": 1}], object), labels=[0], allow_pickle=True)
+
+    with pytest.raises(DatasetError, match="an array in it is pickled or damaged") as caught:
+        open_dataset(str(path))
+    assert "allow_pickle" not in str(caught.value)
+
+
+def test_npz_with_channels_first_says_what_to_do(tmp_path: Path) -> None:
+    np.savez(tmp_path / "t.npz", images=np.zeros((4, 3, 8, 8), np.uint8), labels=[0, 1, 0, 1])
+
+    with pytest.raises(DatasetError, match="8 channels, not 1 or 3; move the channels last"):
+        open_dataset(str(tmp_path / "t.npz"))

@@ -406,3 +406,12 @@ def test_million_rows_open_and_split_in_seconds_and_within_a_gigabyte(tmp_path: 
     print(f"opened and split in {seconds:.1f} s, {kilobytes / 1e6:.2f} GB")  # noqa: T201 - the figure to quote
     assert kilobytes < 1_000_000
     assert seconds < 30
+
+
+@pytest.mark.parametrize("name", ["Image Path", "image-path", "IMAGE_PATH", " path "])
+def test_columns_are_found_however_their_names_are_spelt(name: str, root: Path) -> None:
+    (root / "t.csv").write_text(f"{name},Class Name\na/0.png,cat\na/1.png,dog\nb/2.png,cat\n")
+
+    keys = [one.key for one in open_dataset(str(root / "t.csv"))]
+
+    assert keys == ["a/0.png", "a/1.png", "b/2.png"]
