@@ -7,12 +7,10 @@ What it reaches on real photographs, with the spread over seeds, is in docs/benc
 
 import contextlib
 import dataclasses
-import datetime
 import importlib.metadata
 import importlib.util
 import json
 import os
-import platform
 import subprocess
 import sys
 import time
@@ -25,20 +23,17 @@ import keras
 
 from pipelines.contact_sheet import write_sheet
 from pipelines.export import SPLIT, UNTRAINED, WEIGHTS, Exported
+from pipelines.feed import make_feed
 from pipelines.plan import Plan
+from pipelines.run_facts import Recording, describe_run, outcome_of, report_run, run_record
 from tl.augment.flip_harm import FlipHarm
-from tl.augment.needed_side import needed_side
 from tl.augment.pca_jitter import fit_colour_pca
-from tl.augment.recipes import Augmentation, find_recipe
+from tl.augment.recipes import Augmentation
 from tl.classifier import Classifier, build_classifier
 from tl.data.balance import balance_classes
 from tl.data.batches import Feed, decoded_pictures
-from tl.data.decode import reduced_shape
-from tl.data.decoded_cache import make_cache
-from tl.data.inspect import cache_folder
 from tl.data.split import write_split
-from tl.errors import ConfigError, ExportError, Interrupted, TrackingError, TrainingError
-from tl.evaluation.charts import draw_confusion, draw_curves
+from tl.errors import ExportError, Interrupted, TrackingError, TrainingError
 from tl.run_folder import RUNS, RunRecord, new_run_id, write_record
 from tl.tracking import JournalTracker, Tracker, default_store
 from tl.training.checkpoints import save_weights
@@ -47,9 +42,6 @@ from tl.training.progress import (
     EpochRecord,
     Listener,
     Silent,
-    epoch_line,
-    kept_epoch,
-    throughput_unit,
 )
 from tl.training.task import Task
 from tl.training.tuning import train_classifier
@@ -107,11 +99,11 @@ def finetune(
     try:
         device = prepare_device(plan.config.training.mixed_precision)
         say(f"training on {device.description}, {device.precision}")
-        record = _record(plan, folder, device)
+        record = run_record(plan, folder, device)
         write_record(folder, record)
         write_split(folder / SPLIT, plan.data.split())
-        _describe(tracker, plan, record, folder)
-        feed = _feed(plan)
+        describe_run(tracker, plan, record, folder)
+        feed = make_feed(plan)
         with stopwatch("build"):
             keras.utils.set_random_seed(plan.config.seed)
             classifier = _build(plan)
@@ -125,8 +117,8 @@ def finetune(
         with stopwatch("export and evaluate"):
             exported = _export(folder, plan, device, say)
         with stopwatch("track"):
-            _report(tracker, folder, records, exported, record)
-            _end(folder, record, "finished", _outcome(exported))
+            report_run(tracker, folder, records, exported, record)
+            _end(folder, record, "finished", outcome_of(exported))
             fault = _finish(tracker, "FINISHED")
     except KeyboardInterrupt:
         _end(folder, record, "stopped", {})
@@ -183,40 +175,12 @@ def _train(
             validation=plan.data.side("val"),
             augmentation=augmentation,
             config=plan.config,
-            listener=_Recording(listener, tracker, log),
+            listener=Recording(listener, tracker, log),
             on_best=lambda: save_weights(classifier.model, folder / WEIGHTS),
             on_flip_harm=lambda harm: say(_flip_words(harm, plan, log)),
             feed=feed,
         )
         return train_classifier(task, plan.phases)
-
-
-def _feed(plan: Plan) -> Feed:
-    config, pictures = plan.config.data, plan.data.pictures
-    transforms = plan.config.augment.transforms or find_recipe(plan.recipe)
-    at_least = needed_side(transforms, plan.image_size)
-    if config.cache == "none":
-        return Feed(at_least=at_least, processes=config.workers)
-    if pictures.sizes is None or pictures.kinds is None:
-        raise ConfigError(
-            f"--cache {config.cache} has to know the size of every picture before training; pass "
-            "--identity content"
-        )
-    shapes: dict[str, tuple[int, int]] = {}
-    identities: dict[str, str] = {}
-    for key, identity, size, kind, side in zip(
-        pictures.examples.keys,
-        pictures.identities,
-        pictures.sizes.tolist(),
-        pictures.kinds,
-        plan.data.sides,
-        strict=True,
-    ):
-        if side == "train":
-            smaller = reduced_shape(size[0], size[1], at_least if kind == "jpeg" else None)
-            shapes[key], identities[key] = smaller[:2], identity
-    cache = make_cache(config.cache, cache_folder() / "decoded", shapes, identities)
-    return Feed(at_least=at_least, cache=cache, processes=config.workers)
 
 
 def _flip_words(harm: FlipHarm, plan: Plan, log: Any) -> str:
@@ -286,128 +250,6 @@ def _in_tensorflow(folder: Path, task: str, say: Callable[[str], None]) -> Any:
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def _record(plan: Plan, folder: Path, device: Device) -> RunRecord:
-    assert plan.weights is not None  # only a dry run has none
-    spec, output = Path(plan.config.dataset).expanduser(), Path(plan.config.output).expanduser()
-    data = plan.config.data
-    if data.root:
-        data = dataclasses.replace(data, root=str(Path(data.root).expanduser().resolve()))
-    # Absolute, so that `tl export` finds them from any other folder.
-    config = dataclasses.replace(
-        plan.config,
-        dataset=str(spec.resolve()) if spec.exists() else plan.config.dataset,
-        output=str(output.resolve()),
-        data=data,
-    )
-    return RunRecord(
-        id=folder.name,
-        name=plan.name,
-        config=config,
-        backbone=plan.backbone.name,
-        weights={"source": plan.weights.source, "sha256": plan.weights.sha256},
-        image_size=plan.image_size,
-        class_names=plan.data.class_names,
-        fingerprint=plan.data.pictures.fingerprint,
-        class_counts=plan.data.counts(),
-        device=f"{device.description}, {device.precision}, {device.backend}",
-        versions=_versions(),
-    )
-
-
-def _versions() -> dict[str, str]:
-    packages = ("tl", "tensorflow", "keras", "numpy", "grain", "albumentations",
-                "opencv-python-headless", "mlflow")  # fmt: skip
-    versions = {"python": platform.python_version()}
-    for package in packages:
-        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
-            versions[package] = importlib.metadata.version(package)
-    with contextlib.suppress(OSError, subprocess.SubprocessError):
-        commit = subprocess.run(
-            ["git", "describe", "--always", "--dirty", "--abbrev=40"],
-            capture_output=True, text=True, check=True, timeout=5,
-        )  # fmt: skip
-        versions["git"] = commit.stdout.strip()
-    return versions
-
-
-def _describe(tracker: Tracker, plan: Plan, record: RunRecord, folder: Path) -> None:
-    tracker.tags(
-        {
-            "tl.model": plan.name,
-            "tl.backbone": plan.backbone.name,
-            "tl.weights": str(record.weights["source"]),
-            "tl.strategy": plan.config.training.strategy,
-            "tl.device": record.device,
-            "tl.dataset": plan.data.pictures.dataset.name,
-            "tl.dataset_fingerprint": plan.data.pictures.fingerprint,
-            "tl.run_folder": str(folder.resolve()),
-            "mlflow.source.git.commit": record.versions.get("git", "not in a git checkout"),
-            "mlflow.source.name": "tl finetune",
-        }
-    )
-    resolved = {
-        **plan.config.flat(),
-        "name": plan.name,
-        "model.backbone": plan.backbone.name,
-        "model.image_size": plan.image_size[0],
-        "augment.recipe": plan.recipe,
-        "dataset_fingerprint": plan.data.pictures.fingerprint,
-    }
-    for side, counts in record.class_counts.items():
-        resolved[f"pictures.{side}"] = sum(counts.values())
-    tracker.parameters(resolved)
-    (folder / "config.json").write_text(json.dumps(resolved, indent=2, sort_keys=True) + "\n")
-    (folder / "class_counts.json").write_text(json.dumps(record.class_counts, indent=2) + "\n")
-    (folder / "versions.json").write_text(json.dumps(record.versions, indent=2) + "\n")
-    (folder / "unreadable.json").write_text(
-        json.dumps(plan.data.pictures.unreadable, indent=2) + "\n"
-    )
-    for name in ("config.json", "class_counts.json", "versions.json", "unreadable.json", SPLIT):
-        tracker.artifact(folder / name)
-
-
-def _report(
-    tracker: Tracker,
-    folder: Path,
-    records: list[EpochRecord],
-    exported: Exported | None,
-    record: RunRecord,
-) -> None:
-    draw_curves(records, folder / "curves.png")
-    tracker.artifact(folder / "curves.png")
-    tracker.artifact(folder / "log.txt")
-    if kept := kept_epoch(records):
-        tracker.tags({"tl.kept_epoch": f"{kept.phase} {kept.epoch}"})
-    if exported is None:
-        return
-    tracker.tags({"tl.saved_model": str(exported.path.resolve())})
-    if not exported.metrics:
-        return
-    figures = {
-        f"{exported.measured_on}.{key}": value
-        for key, value in exported.metrics.items()
-        if isinstance(value, int | float)
-    }
-    tracker.metrics(figures, step=records[-1].step if records else 0)
-    (folder / "metrics.json").write_text(json.dumps(exported.metrics, indent=2) + "\n")
-    draw_confusion(
-        exported.metrics["confusion"], record.class_names, folder / "confusion_matrix.png"
-    )
-    tracker.artifact(folder / "metrics.json")
-    tracker.artifact(folder / "confusion_matrix.png")
-
-
-def _outcome(exported: Exported | None) -> dict[str, Any]:
-    if exported is None:
-        return {}
-    headline = {k: v for k, v in exported.metrics.items() if isinstance(v, int | float)}
-    return {
-        "saved_model": str(exported.path),
-        "measured_on": exported.measured_on,
-        "metrics": headline,
-    }
-
-
 def _end(folder: Path, record: RunRecord | None, state: str, outcome: dict[str, Any]) -> None:
     if record is None:  # nothing had begun
         return
@@ -421,35 +263,6 @@ def _finish(tracker: Tracker, state: Any) -> str | None:
     except (TrackingError, OSError) as error:
         return str(error)
     return None
-
-
-class _Recording:
-    """Pass progress on to the screen, and keep every epoch in the store and the log."""
-
-    def __init__(self, listener: Listener, tracker: Tracker, log: Any) -> None:
-        self._listener, self._tracker, self._log = listener, tracker, log
-        self._epochs = 0
-
-    def phase_started(self, phase: str, epochs: int, steps_per_epoch: int) -> None:
-        """Pass it on."""
-        self._epochs = epochs
-        self._listener.phase_started(phase, epochs, steps_per_epoch)
-
-    def step_done(self, phase: str, epoch: int, step: int, images: int) -> None:
-        """Pass it on."""
-        self._listener.step_done(phase, epoch, step, images)
-
-    def epoch_done(self, record: EpochRecord) -> None:
-        """Keep it, and pass it on."""
-        phase = record.phase.replace(" ", "_")
-        values = {f"{phase}.{name}": value for name, value in record.metrics.items()}
-        unit = throughput_unit(record.phase).replace(" ", "_")
-        values[f"{phase}.{unit}_per_second"] = record.images_per_second
-        self._tracker.metrics(values, step=record.step)
-        now = datetime.datetime.now().isoformat(sep=" ", timespec="seconds")
-        self._log.write(f"{now}  {epoch_line(record, self._epochs)}\n")
-        self._log.flush()
-        self._listener.epoch_done(record)
 
 
 class _Stopwatch:

@@ -19,6 +19,7 @@ from typing import Any
 
 from tl.config import RunConfig, config_from_json
 from tl.errors import ConfigError, nearest
+from tl.written_aside import written_aside
 
 RUNS = Path("runs")
 
@@ -65,9 +66,8 @@ def new_run_id(name: str) -> str:
 
 def write_record(folder: Path, record: RunRecord) -> None:
     """Write ``run.json`` in one step."""
-    aside = folder / ".run.json"
-    aside.write_text(json.dumps(dataclasses.asdict(record), indent=2) + "\n")
-    aside.replace(folder / "run.json")
+    with written_aside(folder / "run.json") as aside:
+        aside.write_text(json.dumps(dataclasses.asdict(record), indent=2) + "\n")
 
 
 def read_record(folder: Path) -> RunRecord:

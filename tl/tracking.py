@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import IO, Any, Literal, Protocol
 
 from tl.errors import TrackingError
+from tl.written_aside import written_aside
 
 JOURNAL = "tracking.jsonl"
 PROGRESS = "tracking.sent.json"
@@ -212,9 +213,8 @@ class _MlflowSender:
                 continue
             self._send(event)
             self._sent = number + 1
-            aside = self._progress.with_suffix(".part")
-            aside.write_text(json.dumps({"run_id": self.run_id, "sent": self._sent}))
-            aside.replace(self._progress)
+            with written_aside(self._progress) as aside:
+                aside.write_text(json.dumps({"run_id": self.run_id, "sent": self._sent}))
 
     def _events(self) -> Iterator[dict[str, Any]]:
         text = (self._folder / JOURNAL).read_text(encoding="utf-8")

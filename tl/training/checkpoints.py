@@ -1,6 +1,5 @@
 """Weights and optimizer on disk, to go on after an interruption: written aside, then renamed."""
 
-import contextlib
 import math
 import os
 import re
@@ -12,6 +11,7 @@ from pathlib import Path
 import keras
 
 from tl.errors import TrainingError
+from tl.written_aside import written_aside
 
 _NAME = re.compile(r"step-(\d+)\.weights\.h5")
 
@@ -35,17 +35,12 @@ def save_weights(model: keras.Model, path: Path) -> None:
     Raises:
         TrainingError: it cannot be written; nothing half-written stays.
     """
-    aside = path.with_name(f".{os.getpid()}-{path.name}")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        _refuse_full_disk(path.parent, _file_bytes(model))
-        model.save_weights(aside)
-        aside.replace(path)
+        with written_aside(path) as aside:
+            _refuse_full_disk(path.parent, _file_bytes(model))
+            model.save_weights(aside)
     except OSError as error:
         raise TrainingError(f"cannot write weights to {path}: {error.strerror or error}") from error
-    finally:
-        with contextlib.suppress(OSError):
-            aside.unlink(missing_ok=True)
 
 
 def _file_bytes(model: keras.Model) -> int:

@@ -4,7 +4,6 @@ Receives a published file and a folder, gives the path. Keras' download waits fo
 network that drops packets.
 """
 
-import os
 from pathlib import Path
 
 from tl.download import (
@@ -16,6 +15,7 @@ from tl.download import (
     file_digest,
 )
 from tl.errors import WeightsError
+from tl.written_aside import written_aside
 from tl.zoo.published import PublishedFile
 
 _HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
@@ -51,17 +51,11 @@ def download(
             file is kept beside its place with the suffix ``.refused``.
     """
     target = folder / file.name
-    # Hidden and not called .h5: Keras never takes a part of a file for the file.
-    aside = folder / f".{file.name}.{os.getpid()}.part"
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        try:
+        with written_aside(target) as aside:
             with aside.open("wb") as out:
                 fetch(file.url, out, answer_timeout_s, read_timeout_s)
             _refuse_altered(file, aside, folder / f"{file.name}.refused")
-            aside.replace(target)
-        finally:
-            aside.unlink(missing_ok=True)
     except FETCH_ERRORS as error:
         raise WeightsError(f"cannot download {file.url}: {fetch_fault(error)}") from error
     return target

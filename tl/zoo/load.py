@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tl.errors import WeightsError
+from tl.written_aside import written_aside
 from tl.zoo.weight_files import LayerArrays, read_layers
 
 Arrays = tuple[NDArray[Any], ...]
@@ -74,14 +75,8 @@ def save_backbone_npz(model: keras.Model, path: Path) -> None:
                     "for a diverged run."
                 )
             arrays[f"{slot.layer}/{variable.name}"] = half
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(path.name + ".part")
-    try:
-        with aside.open("wb") as file:
-            np.savez_compressed(file, **arrays)
-        aside.replace(path)
-    finally:
-        aside.unlink(missing_ok=True)
+    with written_aside(path) as aside, aside.open("wb") as file:
+        np.savez_compressed(file, **arrays)
 
 
 def _slots(model: keras.Model) -> Iterator[_Slot]:

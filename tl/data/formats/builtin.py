@@ -21,6 +21,7 @@ from tl.data.formats.arrays import DIGITS, read_cifar, read_idx
 from tl.data.formats.folder import read_folder
 from tl.download import FETCH_ERRORS, fetch, fetch_fault, file_digest
 from tl.errors import DatasetError
+from tl.written_aside import written_aside
 
 
 def read_digits() -> Dataset:
@@ -162,15 +163,9 @@ def _have(url: str, digest: str, place: Path) -> None:
 
 
 def _fetch(url: str, target: Path, digest: str) -> None:
-    aside = target.with_name(f".{target.name}.{os.getpid()}.part")
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with aside.open("wb") as out:
-                fetch(url, out)
-            aside.replace(target)
-        finally:
-            aside.unlink(missing_ok=True)
+        with written_aside(target) as aside, aside.open("wb") as out:
+            fetch(url, out)
     except FETCH_ERRORS as error:
         raise DatasetError(
             f"cannot download {url}: {fetch_fault(error)}. Fetch it elsewhere and put it at "

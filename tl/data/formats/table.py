@@ -30,6 +30,7 @@ from tl.data.formats.folder import SIDE_FOLDERS
 from tl.data.formats.labels import number_labels
 from tl.data.formats.options import SourceOptions
 from tl.errors import ConfigError, DatasetError, nearest
+from tl.written_aside import written_aside
 
 # What each column may be called, the first that is there counts.
 PATHS = ("path", "file", "filename", "file_name", "filepath", "image_path", "image")
@@ -385,17 +386,11 @@ def _copy_bytes(source: Path, name: str, cells: Cells, cache: Path | None) -> Pa
     target = folder / f"{hashlib.sha256(tag.encode()).hexdigest()[:32]}.arrow"
     if target.is_file():
         return target
-    aside = folder / f".{target.name}.{os.getpid()}.part"
+    schema = pa.schema([(name, pa.binary())])
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        schema = pa.schema([(name, pa.binary())])
-        try:
-            with pa.ipc.new_file(str(aside), schema) as out:
-                for piece in cells():
-                    out.write_batch(pa.record_batch([piece], schema=schema))
-            aside.replace(target)
-        finally:
-            aside.unlink(missing_ok=True)
+        with written_aside(target) as aside, pa.ipc.new_file(str(aside), schema) as out:
+            for piece in cells():
+                out.write_batch(pa.record_batch([piece], schema=schema))
     except OSError as error:
         raise DatasetError(
             f"cannot copy the pictures of {source} to {folder}: {error.strerror or error}. Make "

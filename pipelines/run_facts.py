@@ -1,0 +1,177 @@
+"""What a run keeps of itself, in its folder and in the experiment store.
+
+Before training what was asked, an epoch at a time what happens, after it what came of it.
+"""
+
+import contextlib
+import dataclasses
+import datetime
+import importlib.metadata
+import json
+import platform
+import subprocess
+from pathlib import Path
+from typing import Any
+
+from pipelines.export import SPLIT, Exported
+from pipelines.plan import Plan
+from tl.evaluation.charts import draw_confusion, draw_curves
+from tl.run_folder import RunRecord
+from tl.tracking import Tracker
+from tl.training.devices import Device
+from tl.training.progress import EpochRecord, Listener, epoch_line, kept_epoch, throughput_unit
+
+
+def run_record(plan: Plan, folder: Path, device: Device) -> RunRecord:
+    """Return what a run is, before it has trained."""
+    assert plan.weights is not None  # only a dry run has none
+    spec, output = Path(plan.config.dataset).expanduser(), Path(plan.config.output).expanduser()
+    data = plan.config.data
+    if data.root:
+        data = dataclasses.replace(data, root=str(Path(data.root).expanduser().resolve()))
+    # Absolute, so that `tl export` finds them from any other folder.
+    config = dataclasses.replace(
+        plan.config,
+        dataset=str(spec.resolve()) if spec.exists() else plan.config.dataset,
+        output=str(output.resolve()),
+        data=data,
+    )
+    return RunRecord(
+        id=folder.name,
+        name=plan.name,
+        config=config,
+        backbone=plan.backbone.name,
+        weights={"source": plan.weights.source, "sha256": plan.weights.sha256},
+        image_size=plan.image_size,
+        class_names=plan.data.class_names,
+        fingerprint=plan.data.pictures.fingerprint,
+        class_counts=plan.data.counts(),
+        device=f"{device.description}, {device.precision}, {device.backend}",
+        versions=_versions(),
+    )
+
+
+def _versions() -> dict[str, str]:
+    packages = ("tl", "tensorflow", "keras", "numpy", "grain", "albumentations",
+                "opencv-python-headless", "mlflow")  # fmt: skip
+    versions = {"python": platform.python_version()}
+    for package in packages:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            versions[package] = importlib.metadata.version(package)
+    with contextlib.suppress(OSError, subprocess.SubprocessError):
+        commit = subprocess.run(
+            ["git", "describe", "--always", "--dirty", "--abbrev=40"],
+            capture_output=True, text=True, check=True, timeout=5,
+        )  # fmt: skip
+        versions["git"] = commit.stdout.strip()
+    return versions
+
+
+def describe_run(tracker: Tracker, plan: Plan, record: RunRecord, folder: Path) -> None:
+    """Write what was asked of a run to its folder and to the experiment store."""
+    tracker.tags(
+        {
+            "tl.model": plan.name,
+            "tl.backbone": plan.backbone.name,
+            "tl.weights": str(record.weights["source"]),
+            "tl.strategy": plan.config.training.strategy,
+            "tl.device": record.device,
+            "tl.dataset": plan.data.pictures.dataset.name,
+            "tl.dataset_fingerprint": plan.data.pictures.fingerprint,
+            "tl.run_folder": str(folder.resolve()),
+            "mlflow.source.git.commit": record.versions.get("git", "not in a git checkout"),
+            "mlflow.source.name": "tl finetune",
+        }
+    )
+    resolved = {
+        **plan.config.flat(),
+        "name": plan.name,
+        "model.backbone": plan.backbone.name,
+        "model.image_size": plan.image_size[0],
+        "augment.recipe": plan.recipe,
+        "dataset_fingerprint": plan.data.pictures.fingerprint,
+    }
+    for side, counts in record.class_counts.items():
+        resolved[f"pictures.{side}"] = sum(counts.values())
+    tracker.parameters(resolved)
+    (folder / "config.json").write_text(json.dumps(resolved, indent=2, sort_keys=True) + "\n")
+    (folder / "class_counts.json").write_text(json.dumps(record.class_counts, indent=2) + "\n")
+    (folder / "versions.json").write_text(json.dumps(record.versions, indent=2) + "\n")
+    (folder / "unreadable.json").write_text(
+        json.dumps(plan.data.pictures.unreadable, indent=2) + "\n"
+    )
+    for name in ("config.json", "class_counts.json", "versions.json", "unreadable.json", SPLIT):
+        tracker.artifact(folder / name)
+
+
+def report_run(
+    tracker: Tracker,
+    folder: Path,
+    records: list[EpochRecord],
+    exported: Exported | None,
+    record: RunRecord,
+) -> None:
+    """Write what came of a run to its folder and to the experiment store."""
+    draw_curves(records, folder / "curves.png")
+    tracker.artifact(folder / "curves.png")
+    tracker.artifact(folder / "log.txt")
+    if kept := kept_epoch(records):
+        tracker.tags({"tl.kept_epoch": f"{kept.phase} {kept.epoch}"})
+    if exported is None:
+        return
+    tracker.tags({"tl.saved_model": str(exported.path.resolve())})
+    if not exported.metrics:
+        return
+    figures = {
+        f"{exported.measured_on}.{key}": value
+        for key, value in exported.metrics.items()
+        if isinstance(value, int | float)
+    }
+    tracker.metrics(figures, step=records[-1].step if records else 0)
+    (folder / "metrics.json").write_text(json.dumps(exported.metrics, indent=2) + "\n")
+    draw_confusion(
+        exported.metrics["confusion"], record.class_names, folder / "confusion_matrix.png"
+    )
+    tracker.artifact(folder / "metrics.json")
+    tracker.artifact(folder / "confusion_matrix.png")
+
+
+def outcome_of(exported: Exported | None) -> dict[str, Any]:
+    """Return what the run's record keeps of its export."""
+    if exported is None:
+        return {}
+    headline = {k: v for k, v in exported.metrics.items() if isinstance(v, int | float)}
+    return {
+        "saved_model": str(exported.path),
+        "measured_on": exported.measured_on,
+        "metrics": headline,
+    }
+
+
+class Recording:
+    """Pass progress on to the screen, and keep every epoch in the store and the log."""
+
+    def __init__(self, listener: Listener, tracker: Tracker, log: Any) -> None:
+        self._listener, self._tracker, self._log = listener, tracker, log
+        self._epochs = 0
+
+    def phase_started(self, phase: str, epochs: int, steps_per_epoch: int) -> None:
+        """Pass it on."""
+        self._epochs = epochs
+        self._listener.phase_started(phase, epochs, steps_per_epoch)
+
+    def step_done(self, phase: str, epoch: int, step: int, images: int) -> None:
+        """Pass it on."""
+        self._listener.step_done(phase, epoch, step, images)
+
+    def epoch_done(self, record: EpochRecord) -> None:
+        """Keep it, and pass it on."""
+        phase = record.phase.replace(" ", "_")
+        values = {f"{phase}.{name}": value for name, value in record.metrics.items()}
+        unit = throughput_unit(record.phase).replace(" ", "_")
+        values[f"{phase}.{unit}_per_second"] = record.images_per_second
+        self._tracker.metrics(values, step=record.step)
+        now = datetime.datetime.now().isoformat(sep=" ", timespec="seconds")
+        self._log.write(f"{now}  {epoch_line(record, self._epochs)}\n")
+        self._log.flush()
+        self._listener.epoch_done(record)
