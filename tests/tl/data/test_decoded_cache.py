@@ -92,3 +92,16 @@ def test_memory_of_a_container_counts(
     (group / "memory.current").write_text(current + "\n")
 
     assert free_memory(tmp_path) == free
+
+
+def test_picture_without_its_mark_is_decoded_again(tmp_path: Path) -> None:
+    # As a kill between the two writes leaves it: pixels, and no mark.
+    def opened() -> DiskCache:
+        return DiskCache(tmp_path, {"a": (2, 3)}, {"a": "x"})
+
+    opened().put("a", picture((2, 3), 7))
+    assert opened().get("a") is not None
+    (marks,) = tmp_path.glob("*.marks")
+    marks.write_bytes(b"\0")
+
+    assert opened().get("a") is None
