@@ -181,33 +181,36 @@ def decode_picture(
     Raises:
         DatasetError: damaged, unknown, or larger than ``max_pixels``.
     """
-    return decode_accepted(data, check_size(data, max_pixels), at_least)
-
-
-def decode_accepted(
-    data: bytes, size: tuple[int, int], at_least: int | None = None
-) -> NDArray[np.uint8]:
-    """Decode as `decode_picture` does, where `check_size` gave the size before.
-
-    Raises:
-        DatasetError: damaged.
-    """
+    height, width = check_size(data, max_pixels)
     kind = picture_kind(data)
+    if kind == "jpeg":
+        factor = reduced_shape(height, width, at_least)[2]
+        return turn_upright(decode_jpeg(data, factor), jpeg_orientation(data))
     # OpenCV gives the first animated frame of a PNG even where the picture itself is another,
     # and what is transparent in a GIF a colour of its own choice.
     if kind in ("other", "gif") or (kind == "png" and _is_animated_png(data)):
         return _decode_with_pillow(data)
-    factor = reduced_shape(*size, at_least)[2] if kind == "jpeg" else 1
-    flags = _REDUCED.get(factor, cv2.IMREAD_COLOR_RGB)
+    return _decode_with_opencv(data, cv2.IMREAD_COLOR_RGB, kind)
+
+
+def decode_jpeg(data: bytes, factor: int = 1) -> NDArray[np.uint8]:
+    """Decode a JPEG to RGB, not turned, at 1, 1/2, 1/4 or 1/8 of its size.
+
+    Raises:
+        DatasetError: damaged; the factor makes no difference to what is.
+    """
+    image = _decode_with_opencv(data, _REDUCED.get(factor, cv2.IMREAD_COLOR_RGB), "jpeg")
+    return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), np.uint8) if factor > 1 else image
+
+
+def _decode_with_opencv(data: bytes, flags: int, kind: Kind) -> NDArray[np.uint8]:
     try:
         image = cv2.imdecode(np.frombuffer(data, np.uint8), flags | cv2.IMREAD_IGNORE_ORIENTATION)
     except cv2.error as error:  # its own limits of size
         raise DatasetError(f"OpenCV refuses this {kind.upper()}: {error.err}") from error
     if image is None:
         raise DatasetError(f"damaged or cut-off {kind.upper()}")
-    if factor > 1:
-        image = cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
-    return turn_upright(image, jpeg_orientation(data)) if kind == "jpeg" else image
+    return np.asarray(image, np.uint8)
 
 
 def _is_animated_png(data: bytes) -> bool:

@@ -15,9 +15,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from tl.data.decode import check_size, decode_accepted, picture_kind
+from tl.data.decode import check_size, decode_jpeg, decode_picture, picture_kind, reduced_shape
 from tl.data.example import Column, Example
-from tl.data.exif import UPRIGHT, jpeg_orientation
+from tl.data.exif import UPRIGHT, jpeg_orientation, turn_upright
 from tl.data.similar import GRID, SIDE, Signatures
 from tl.errors import DatasetError
 
@@ -126,12 +126,14 @@ def file_format(data: bytes) -> str:
 def _look(looks: Looks, place: int, data: bytes, max_pixels: int) -> None:
     looks.formats[place] = file_format(data)
     height, width = check_size(data, max_pixels)
-    image = decode_accepted(data, (height, width), at_least=SIDE)
     if picture_kind(data) == "jpeg":
         orientation = looks.orientations[place] = jpeg_orientation(data)
+        factor = reduced_shape(height, width, SIDE)[2]
+        image = turn_upright(decode_jpeg(data, factor), orientation)
         if orientation >= 5:
             height, width = width, height
     else:
+        image = decode_picture(data, max_pixels)
         height, width = image.shape[:2]
     looks.heights[place], looks.widths[place] = height, width
     looks.deviations[place] = cv2.meanStdDev(image)[1].max()
