@@ -46,10 +46,10 @@ def read_folder(root: Path) -> Dataset:
     ignored = 0
     for side, top in sides:
         for folder in _sub_folders(top):
-            for path in _files(folder, above={os.path.realpath(root), os.path.realpath(top)}):
-                # A pipe or a device would never end; a dangling link is reported as unreadable.
-                if is_picture(path.name) and (path.is_file() or path.is_symlink()):
-                    found.append((path.relative_to(root).as_posix(), folder.name, side))
+            above = {os.path.realpath(root), os.path.realpath(top)}
+            for below_root, is_one in _files(folder, root, above):
+                if is_one:
+                    found.append((below_root, folder.name, side))
                 else:
                     ignored += 1
     if not found:
@@ -145,8 +145,11 @@ def _sub_folders(root: Path) -> list[Path]:
     ]
 
 
-def _files(folder: Path, above: set[str]) -> Iterator[Path]:
-    """Yield the files below a folder; a link back to one ``above`` leads to other classes."""
+def _files(folder: Path, root: Path, above: set[str]) -> Iterator[tuple[str, bool]]:
+    """Yield every file below a folder, from the root with ``/``, and whether it is a picture.
+
+    A link back to a folder ``above`` leads to other classes.
+    """
     seen = set(above)
 
     def refuse(error: OSError) -> None:
@@ -161,6 +164,13 @@ def _files(folder: Path, above: set[str]) -> Iterator[Path]:
         folders[:] = sorted(
             name for name in folders if not name.startswith(".") and name not in CLUTTER
         )
+        # Plain strings: path objects took most of the time of opening a large folder.
+        prefix = Path(top).relative_to(root).as_posix()
         for name in sorted(names):
             if not name.startswith("."):
-                yield Path(top, name)
+                yield f"{prefix}/{name}", is_picture(name) and _can_be_read(f"{top}/{name}")
+
+
+def _can_be_read(path: str) -> bool:
+    """Leave out pipes and devices, which never end; a broken link is reported as unreadable."""
+    return os.path.isfile(path) or os.path.islink(path)  # noqa: PTH113, PTH114 - as above
