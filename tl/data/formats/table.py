@@ -231,7 +231,7 @@ class _Table:
     ) -> tuple[Column, Contents]:
         if bytes_column is not None:
             keys = column([f"row {row + 1}" for row in np.flatnonzero(usable)])
-            copied = _copy_bytes(self._path, bytes_column, self._raw[bytes_column],
+            copied = _copy_bytes(self._path, bytes_column, self._raw[bytes_column], len(usable),
                                  self._options.cache)  # fmt: skip
             return keys, ArrowColumn(copied, self._path)
         assert path_column is not None
@@ -376,7 +376,7 @@ def _hugging_face_names(metadata: Any, name: str) -> tuple[str, ...] | None:
     return tuple(map(str, names)) if isinstance(names, list) and names else None
 
 
-def _copy_bytes(source: Path, name: str, cells: Cells, cache: Path | None) -> Path:
+def _copy_bytes(source: Path, name: str, cells: Cells, rows: int, cache: Path | None) -> Path:
     """Copy a column of bytes into an Arrow file of the cache; it appears there complete."""
     if cache is None:
         raise DatasetError(f"{source} holds bytes, which need a cache folder")
@@ -389,8 +389,12 @@ def _copy_bytes(source: Path, name: str, cells: Cells, cache: Path | None) -> Pa
     schema = pa.schema([(name, pa.binary())])
     try:
         with written_aside(target) as aside, pa.ipc.new_file(str(aside), schema) as out:
+            copied = 0
             for piece in cells():
                 out.write_batch(pa.record_batch([piece], schema=schema))
+                copied += len(piece)
+            if copied != rows:  # Arrow reads a damaged column to an early end without a word
+                raise DatasetError(f"{source} is damaged: {copied} of {rows} rows have {name!r}")
     except OSError as error:
         raise DatasetError(
             f"cannot copy the pictures of {source} to {folder}: {error.strerror or error}. Make "
