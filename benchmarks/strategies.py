@@ -1,6 +1,6 @@
 """Test accuracy and time of each strategy on real photographs, as a user would run it.
 
-    python benchmarks/strategies.py FLOWER_PHOTOS WEIGHTS_DIR
+    python benchmarks/strategies.py FLOWER_PHOTOS WEIGHTS_DIR [features] [last] [all]
 
 Every row is whole `tl finetune` commands in processes of their own: 3 seeds, which also draw 3
 splits; wall time includes imports, export, evaluation and MLflow.
@@ -21,12 +21,12 @@ STRATEGIES = ("features", "last", "all")
 SEEDS = (0, 1, 2)
 
 
-def main(dataset: str, weights: str) -> None:
+def main(dataset: str, weights: str, *strategies: str) -> None:
     """Print a table."""
     print("| backbone | strategy | test accuracy, mean (each seed) | wall s, median |")
     print("|---|---|---|---|")
     for backbone in BACKBONES:
-        for strategy in STRATEGIES:
+        for strategy in strategies or STRATEGIES:
             runs = [one_run(dataset, weights, backbone, strategy, seed) for seed in SEEDS]
             accuracies = [accuracy for accuracy, _ in runs]
             each = ", ".join(f"{accuracy:.3f}" for accuracy in accuracies)
@@ -53,4 +53,4 @@ def one_run(
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2])
+    main(*sys.argv[1:])

@@ -35,7 +35,6 @@ SETTINGS = {
     "model.image_size": 32,
     "augment.feature_views": 1,
     "training.strategy": "last",
-    "training.head_epochs": 6,
     "training.epochs": 2,
     "training.learning_rate": 1e-3,
     "training.batch_size": 8,

@@ -152,12 +152,12 @@ class TrainingConfig:
         strategy: ``features`` trains the head on the frozen backbone; ``last`` fine-tunes the
             backbone's last stage after that; ``all`` fine-tunes everything after that.
         epochs: passes over the training pictures of the fine-tuning phase, an upper bound.
-        head_epochs: passes over the cached features of the head phase, an upper bound.
         batch_size: pictures an update.
-        learning_rate: peak of the head phase.
-        fine_tune_learning_rate: peak of the fine-tuning phase.
+        learning_rate: peak of the fine-tuning phase.
+        penalty: of the head's kernel, half of it times the squared weights is added to the mean
+            loss; None tries a path of them and keeps the best on validation.
         warmup_fraction: share of a phase's updates in which the rate grows from zero.
-        weight_decay: AdamW's, of kernels only.
+        weight_decay: AdamW's while fine-tuning, of kernels only.
         label_smoothing: share of a label's mass spread over all classes.
         balance: how rare classes are made to count as much as common ones: ``none``, by
             ``weights`` in the loss, or by ``sampling`` their pictures more often.
@@ -168,10 +168,9 @@ class TrainingConfig:
 
     strategy: Strategy = "last"
     epochs: int = 15
-    head_epochs: int = 60
     batch_size: int = 32
-    learning_rate: float = 3e-3
-    fine_tune_learning_rate: float = 1e-4
+    learning_rate: float = 1e-4
+    penalty: float | None = None
     warmup_fraction: float = 0.1
     weight_decay: float = 0.01
     label_smoothing: float = 0.0
@@ -180,11 +179,12 @@ class TrainingConfig:
     mixed_precision: Literal["auto", "on", "off"] = "auto"
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "head_epochs", "batch_size", "patience"):
+        for name in ("epochs", "batch_size", "patience"):
             _require(getattr(self, name) >= 1, f"training.{name}", getattr(self, name), "1 or more")
-        for name in ("learning_rate", "fine_tune_learning_rate"):
-            value = getattr(self, name)
-            _require(0 < value <= 10, f"training.{name}", value, "above 0, at most 10")
+        rate, penalty = self.learning_rate, self.penalty
+        _require(0 < rate <= 10, "training.learning_rate", rate, "above 0, at most 10")
+        sound = penalty is None or 0 < penalty < math.inf
+        _require(sound, "training.penalty", penalty, "above 0, or leave it out")
         for name in ("warmup_fraction", "label_smoothing"):
             value = getattr(self, name)
             _require(0 <= value < 1, f"training.{name}", value, "0 to below 1")

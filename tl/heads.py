@@ -33,6 +33,14 @@ def linear_head(features: keras.KerasTensor, n_classes: int, dropout: float) -> 
     )(x)
 
 
+def standardised(head: keras.Model, features: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return features (n_pictures, n_features) as the linear layer of a head receives them."""
+    norm = head.get_layer(NORM)
+    mean = np.asarray(norm.moving_mean)
+    deviation = np.sqrt(np.asarray(norm.moving_variance) + norm.epsilon)
+    return np.asarray((features - mean) / deviation, np.float32)
+
+
 def standardise(head: keras.Model, features: NDArray[np.float32]) -> None:
     """Give a head the mean and variance of the training features, (n_pictures, n_features).
 

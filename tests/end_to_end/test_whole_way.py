@@ -17,7 +17,7 @@ import pytest
 pytestmark = pytest.mark.slow
 TL = str(Path(sys.executable).with_name("tl"))
 FLAGS = ["--backbone", "tl_small", "--image-size", "32", "--epochs", "1", "--batch-size", "8",
-         "--set", "training.head_epochs=3", "--set", "augment.feature_views=0"]  # fmt: skip
+         "--set", "augment.feature_views=0"]  # fmt: skip
 
 
 def run(*words: str | Path, cwd: Path, **environ: str) -> subprocess.CompletedProcess[str]:
@@ -110,13 +110,13 @@ def test_run_stopped_in_training_is_kept_and_names_the_command_to_go_on(
     with (tmp_path / "out").open("w") as out, (tmp_path / "err").open("w") as err:
         process = subprocess.Popen(
             [TL, "finetune", "--dataset", str(pictures), "--name", "flowers", *FLAGS,
-             "--set", "training.head_epochs=100000", "--set", "training.patience=100000"],
+             "--epochs", "100000", "--set", "training.patience=100000"],
             cwd=tmp_path, stdout=out, stderr=err, text=True,
             # Shells make what they start in the background ignore Ctrl-C; the tests may be that.
             preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )  # fmt: skip
         end_s = time.monotonic() + 120
-        while "head  " not in (tmp_path / "err").read_text():
+        while "fine-tune last  " not in (tmp_path / "err").read_text():
             assert process.poll() is None, (tmp_path / "err").read_text()
             assert time.monotonic() < end_s
             time.sleep(0.2)

@@ -58,7 +58,7 @@ def test_run_folder_has_what_the_run_was(trained: Any) -> None:
     assert facts["weights"]["sha256"]
     log = (trained.run / "log.txt").read_text()
     assert len(
-        re.findall(r"^.*(?:head|fine-tune last) \d/\d .*val_loss", log, re.MULTILINE)
+        re.findall(r"^.*(?:head|fine-tune last) +\d+/\d+ .*val_loss", log, re.MULTILINE)
     ) == len(trained.result.records)
     assert {path.name for path in trained.home.iterdir()} == {
         "models", "runs", "mlflow.db", "mlartifacts"

@@ -1,18 +1,17 @@
-"""A strategy is a list of phases; the head always comes first."""
+"""A strategy is a list of phases after the head."""
 
 import pytest
 
 from tl.config import TrainingConfig
 from tl.strategy import Phase, choose_phases
 
-RATES = {"learning_rate": 0.2, "fine_tune_learning_rate": 0.1, "epochs": 7, "head_epochs": 9}
-HEAD = Phase(name="head", scope="head", epochs=9, learning_rate=0.2)
+RATES = {"learning_rate": 0.1, "epochs": 7}
 
 
 def test_features_trains_the_head_only() -> None:
     training = TrainingConfig(strategy="features", **RATES)  # type: ignore[arg-type]
 
-    assert choose_phases(training) == (HEAD,)
+    assert choose_phases(training) == ()
 
 
 @pytest.mark.parametrize("strategy", ["last", "all"])
@@ -20,6 +19,5 @@ def test_fine_tuning_starts_from_a_trained_head(strategy: str) -> None:
     training = TrainingConfig(strategy=strategy, **RATES)  # type: ignore[arg-type]
 
     assert choose_phases(training) == (
-        HEAD,
         Phase(name=f"fine-tune {strategy}", scope=strategy, epochs=7, learning_rate=0.1),  # type: ignore[arg-type]
     )

@@ -101,7 +101,7 @@ def plan_lines(plan: "Plan") -> list[str]:
     weights = f", {plan.weights.source}" if plan.weights else ""
     lines += [
         f"backbone  {plan.backbone.name} at {plan.image_size[0]} x {plan.image_size[1]}{weights}",
-        f"training  {', then '.join(phase.name for phase in plan.phases)}; "
+        f"training  {', then '.join(('head', *(phase.name for phase in plan.phases)))}; "
         f"augmentation {plan.recipe}; seed {plan.config.seed}",
         f"output    {plan.model_folder}",
     ]

@@ -136,8 +136,7 @@ class _Report(keras.callbacks.Callback):  # type: ignore[misc]
         if wrong:
             raise TrainingError(
                 f"the loss of phase {self._phase!r} became {wrong[0]} in epoch {epoch + 1}. "
-                "Lower the learning rate with --set training.learning_rate=... or "
-                "training.fine_tune_learning_rate=..."
+                "Lower the learning rate with --set training.learning_rate=..."
             )
         loss = losses[-1]
         # Without validation nothing says that an epoch is worse than the one before.

@@ -4,19 +4,24 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+HEAD = "head"
+"""Name of the phase that learns from cached features."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EpochRecord:
-    """One finished epoch.
+    """One finished epoch, or one point of the head's path of penalties.
 
     Attributes:
         phase: name of the phase.
         epoch: counted from 1 within the phase.
-        step: optimizer updates since the run began, over all phases.
+        step: optimizer updates since the run began, over all phases; iterations of the solver
+            count as such.
         seconds: wall time, validation included.
         images_per_second: training pictures, or cached views of them, a second; validation not
             counted.
-        metrics: as Keras names them: loss, accuracy, val_loss, val_accuracy.
+        metrics: as Keras names them: loss, accuracy, val_loss, val_accuracy; and the head's
+            penalty.
         best: whether validation was the best of the phase so far.
     """
 
@@ -36,7 +41,7 @@ def kept_epoch(records: Sequence[EpochRecord]) -> EpochRecord | None:
 
 def throughput_unit(phase: str) -> str:
     """Return what a phase counts: the head learns from cached features and sees no picture."""
-    return "cached views" if phase == "head" else "pictures"
+    return "cached views" if phase == HEAD else "pictures"
 
 
 _SHOWN = ("loss", "accuracy", "val_loss", "val_accuracy")

@@ -58,7 +58,6 @@ class Task:
             total_steps=total,
             warmup_steps=round(training.warmup_fraction * total),
             weight_decay=training.weight_decay,
-            # A backbone can be thrown off by one batch, a linear head cannot.
-            clip_norm=1.0 if phase.scope != "head" else None,
+            clip_norm=1.0,  # a backbone can be thrown off by one batch
         )
         compile_classifier(model, optimizer, training.label_smoothing)

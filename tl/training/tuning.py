@@ -23,14 +23,11 @@ def train_classifier(task: Task, phases: Sequence[Phase]) -> list[EpochRecord]:
 
     Args:
         task: the classifier and its pictures.
-        phases: in order, the head first.
+        phases: what comes after the head, in order.
     """
-    records: list[EpochRecord] = []
+    records = train_head(task)
     for phase in phases:
         _set_trainable(task.classifier, phase.scope)
-        if phase.scope == "head":
-            records += train_head(task, phase)
-            continue
         before = task.classifier.model.get_weights()
         tuned = _fine_tune(task, phase, records)
         records += tuned

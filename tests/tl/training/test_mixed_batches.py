@@ -56,7 +56,7 @@ def test_fine_tuning_learns_from_mixed_batches(training_setup: Setup) -> None:
     for cutmix in (0.0, 1.0):
         setup = training_setup(
             **{"training.strategy": "last", "augment.cutmix": cutmix, "training.epochs": 4,
-               "training.fine_tune_learning_rate": 1e-3}
+               "training.learning_rate": 1e-3}
         )  # fmt: skip
         phases = setup.pop("phases")
         records = train_classifier(Task(**setup), phases)
