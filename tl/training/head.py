@@ -20,7 +20,7 @@ from tl.transforms import mirrors
 
 FEATURE_BATCH = 64
 MIRRORED_PICTURES = 500  # enough to see 5 % of harm, and never a long pass
-PENALTIES = tuple(float(10**power) for power in np.arange(0.5, -3.26, -0.25))
+PENALTIES = tuple(float(10**power) for power in np.arange(0.5, -5.01, -0.25))
 """From so strong that classes hardly differ to so weak that pictures are learnt by heart."""
 PENALTY = PENALTIES[7]
 """Where no validation can choose: between the best ones of flower photographs, 0.03 and 0.1."""

@@ -74,6 +74,7 @@ def solve_path(
     penalties, Kornblith et al. 2019, appendix A.
     """
     from scipy.optimize import minimize  # takes 0.3 s to import
+    from threadpoolctl import ThreadpoolController
 
     features = np.ascontiguousarray(training.features)
     shares = _shares(training.labels, n_classes, label_smoothing)
@@ -89,12 +90,16 @@ def solve_path(
         gradient = np.vstack([of_kernel, slope.sum(axis=0)])
         return loss + 0.5 * penalty * float(np.square(kernel).sum()), gradient.ravel().astype(float)
 
+    # NumPy and SciPy each bring a BLAS whose threads wait by spinning: on two cores they take them
+    # from each other, and an evaluation lasts nine times as long as on one thread (measured).
+    libraries = ThreadpoolController()
     flat = np.zeros((features.shape[1] + 1) * n_classes)
     for penalty in penalties:
-        found = minimize(
-            loss_and_gradient, flat, args=(penalty,), jac=True, method="L-BFGS-B",
-            options={"maxiter": MOST_ITERATIONS, "ftol": TOLERANCE, "gtol": 1e-5},
-        )  # fmt: skip
+        with libraries.limit(limits=1, user_api="blas"):
+            found = minimize(
+                loss_and_gradient, flat, args=(penalty,), jac=True, method="L-BFGS-B",
+                options={"maxiter": MOST_ITERATIONS, "ftol": TOLERANCE, "gtol": 1e-5},
+            )  # fmt: skip
         flat = found.x
         kernel, bias = _unpacked(flat, n_classes)
         yield Solution(penalty, kernel, bias, int(found.nit), int(found.nfev))
