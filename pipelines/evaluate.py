@@ -6,7 +6,7 @@ tl evaluate models/flowers --dataset flower_photos
 import dataclasses
 import json
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -14,7 +14,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.export import SPLIT, measure
+from pipelines.export import SPLIT, Unreadable, measure, measured_metrics
 from tl.augment.tta import TestTime, views_of
 from tl.config import DataConfig
 from tl.data.decode import NO_LIMIT, decode_picture
@@ -24,7 +24,6 @@ from tl.data.prepare import ReadablePictures, read_pictures
 from tl.data.resize import centre_view
 from tl.data.split import read_split
 from tl.errors import ConfigError, DatasetError, nearest
-from tl.evaluation.metrics import classification_metrics
 from tl.evaluation.served import ServedModel, load_served_model
 from tl.export.versions import list_versions
 
@@ -108,32 +107,39 @@ def evaluate(
     served = load_served_model(version)
     began = time.perf_counter()
     if tta == "none":
-        metrics = measure(served, examples, class_names)
+        metrics, left_out = measure(served, examples, class_names)
     else:
-        probabilities = _averaged(served, examples, tta)
-        labels = [example.label for example in examples]
-        metrics = classification_metrics(probabilities, labels, class_names)
+        metrics, left_out = _measure_averaged(served, examples, class_names, tta)
+    if not metrics:
+        key, why = left_out[0]
+        raise DatasetError(f"none of the {len(left_out)} pictures can be read; {key}: {why}")
     return Evaluation(
         version=version,
         measured_on=measured_on,
         metrics=metrics,
-        unreadable=pictures.unreadable,
+        unreadable=(*pictures.unreadable, *left_out),
         tta=tta,
         seconds=time.perf_counter() - began,
     )
 
 
-def _averaged(
-    served: ServedModel, examples: Sequence[Example], tta: TestTime
-) -> NDArray[np.float32]:
-    """Return probabilities averaged over views, which are resized as evaluation does."""
+def _measure_averaged(
+    served: ServedModel, examples: Sequence[Example], class_names: tuple[str, ...], tta: TestTime
+) -> tuple[dict[str, Any], Unreadable]:
+    """Measure as `measure` does, on averages over views that are resized as evaluation does."""
     height, width = served.manifest["image_size"]
+    unreadable: list[tuple[str, str]] = []
 
-    def views(example: Example) -> Iterator[NDArray[np.uint8]]:
-        image = decode_picture(example.read(), NO_LIMIT)
+    def views(example: Example) -> Iterable[NDArray[np.uint8]]:
+        try:
+            image = decode_picture(example.read(), NO_LIMIT)
+        except DatasetError as error:
+            unreadable.append((example.key, str(error)))
+            return ()
         return views_of(image, (height, width), tta, centre_view)
 
-    return served.mean_probabilities(examples, views)
+    probabilities = served.mean_probabilities(examples, views)
+    return measured_metrics(probabilities, examples, class_names, unreadable)
 
 
 def _is_hash(identity: str) -> bool:

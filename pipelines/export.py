@@ -11,20 +11,21 @@ import datetime
 import json
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
+from numpy.typing import NDArray
 
 from tl.classifier import build_classifier
 from tl.data.contents import encode_png
 from tl.data.decode import servable_bytes
 from tl.data.example import Example, Side
 from tl.data.prepare import PreparedData
-from tl.errors import ExportError
+from tl.errors import DatasetError, ExportError
 from tl.evaluation.metrics import classification_metrics
 from tl.evaluation.served import ServedModel, load_served_model
 from tl.export.saved_model import write_saved_model
@@ -34,6 +35,7 @@ from tl.run_folder import RunRecord, read_record
 from tl.zoo.backbones import find_backbone
 
 WEIGHTS = "classifier.weights.h5"
+Unreadable = tuple[tuple[str, str], ...]
 UNTRAINED = "untrained.weights.h5"  # what the rehearsal exports
 SPLIT = "split.json"
 
@@ -46,11 +48,13 @@ class Exported:
         path: its folder.
         measured_on: the side that the metrics are of, or ``nothing``.
         metrics: as `classification_metrics` gives, computed on the SavedModel.
+        unreadable: key and reason of the pictures that it could not be measured on.
     """
 
     path: Path
     measured_on: str
     metrics: dict[str, Any]
+    unreadable: Unreadable = ()
 
 
 def export_run(folder: Path, data: PreparedData) -> Exported:
@@ -71,17 +75,20 @@ def export_run(folder: Path, data: PreparedData) -> Exported:
             "Put the folders back as they were"
         )
     measured: dict[str, Any] = {}
+    unreadable: list[tuple[str, str]] = []
     side, examples = _measured_side(data)
 
     def write(version: Path) -> None:
         _write_model(folder / WEIGHTS, record, version)
         served = load_served_model(version)
         if examples:
-            measured.update(measure(served, examples, record.class_names))
+            metrics, left_out = measure(served, examples, record.class_names)
+            measured.update(metrics)
+            unreadable.extend(left_out)
         _write_manifest(folder, record, version, side, measured)
 
     path = publish_version(Path(record.config.output) / record.name, write)
-    return Exported(path, side, measured)
+    return Exported(path, side, measured, tuple(unreadable))
 
 
 def rehearse_export(folder: Path) -> None:
@@ -107,11 +114,46 @@ def rehearse_export(folder: Path) -> None:
 
 def measure(
     served: ServedModel, examples: Sequence[Example], class_names: tuple[str, ...]
-) -> dict[str, Any]:
-    """Measure a SavedModel on encoded pictures."""
-    probabilities = served.probabilities(servable_bytes(example.read()) for example in examples)
-    labels = [example.label for example in examples]
-    return classification_metrics(probabilities, labels, class_names)
+) -> tuple[dict[str, Any], Unreadable]:
+    """Measure a SavedModel on encoded pictures.
+
+    Returns:
+        The metrics, empty where no picture can be read; key and reason of those that cannot be,
+        which may have been damaged or deleted since the run began.
+    """
+    kept: list[Example] = []
+    unreadable: list[tuple[str, str]] = []
+
+    def files() -> Iterator[bytes]:
+        for example in examples:
+            try:
+                data = servable_bytes(example.read())
+            except DatasetError as error:
+                unreadable.append((example.key, str(error)))
+                continue
+            kept.append(example)
+            yield data
+
+    probabilities = served.probabilities(files())
+    return measured_metrics(probabilities, kept, class_names, unreadable)
+
+
+def measured_metrics(
+    probabilities: NDArray[np.float32],
+    examples: Sequence[Example],
+    class_names: tuple[str, ...],
+    unreadable: Sequence[tuple[str, str]] = (),
+) -> tuple[dict[str, Any], Unreadable]:
+    """Return metrics of the rows that are numbers, and every picture that is not among them."""
+    sound = np.flatnonzero(np.isfinite(probabilities).all(axis=1)).tolist()
+    known = dict(unreadable)
+    for place in set(range(len(examples))) - set(sound):
+        known.setdefault(examples[place].key, "the exported model cannot decode it")
+    if not sound:
+        return {}, tuple(known.items())
+    labels = [examples[place].label for place in sound]
+    metrics = classification_metrics(probabilities[sound], labels, class_names)
+    return metrics, tuple(known.items())
 
 
 def _measured_side(data: PreparedData) -> tuple[str, Sequence[Example]]:

@@ -229,7 +229,8 @@ def _export(
     answer = _in_tensorflow(folder, "export", say)
     if answer is None:
         return None
-    return Exported(Path(answer["path"]), answer["measured_on"], answer["metrics"])
+    unreadable = tuple((key, why) for key, why in answer["unreadable"])
+    return Exported(Path(answer["path"]), answer["measured_on"], answer["metrics"], unreadable)
 
 
 def _in_tensorflow(folder: Path, task: str, say: Callable[[str], None]) -> Any:

@@ -120,6 +120,11 @@ def report_run(
     if exported is None:
         return
     tracker.tags({"tl.saved_model": str(exported.path.resolve())})
+    if exported.unreadable:
+        path = folder / "unreadable.json"
+        known = [tuple(pair) for pair in json.loads(path.read_text())]
+        path.write_text(json.dumps([*known, *exported.unreadable], indent=2) + "\n")
+        tracker.artifact(path)
     if not exported.metrics:
         return
     figures = {

@@ -163,3 +163,30 @@ def test_dataset_that_moved_is_named(home: Path, trained: Any) -> None:
 
     with pytest.raises(ConfigError, match="gone"):
         reopen_data(run)
+
+
+def test_pictures_that_went_bad_since_the_split_are_counted_and_not_measured(
+    trained: Any, served: Any, tmp_path: Path
+) -> None:
+    from pipelines.export import measure
+    from tl.data.contents import Files, InMemory
+    from tl.data.example import Example
+
+    good = list(trained.plan.data.side("test"))
+    cut = good[0].read()[:-40]
+    odd = Example("odd.png", 0, InMemory([b"\x89PNG\r\n\x1a\nno more"]))
+    gone = Example("gone.png", 0, Files(tmp_path, ["gone.png"]))
+    bad = [Example("cut.jpg", 0, InMemory([cut])), odd, gone]
+    names = trained.plan.data.class_names
+
+    metrics, unreadable = measure(served, [bad[0], *good, *bad[1:]], names)
+    nothing, all_of_them = measure(served, bad, names)
+
+    assert metrics["n_pictures"] == len(good)
+    assert metrics["confusion"] == trained.result.exported.metrics["confusion"]
+    assert {key for key, _ in unreadable} == {"cut.jpg", "odd.png", "gone.png"}
+    reasons = dict(unreadable)
+    assert "No such file" in reasons["gone.png"]
+    assert reasons["odd.png"] == "the exported model cannot decode it"
+    assert nothing == {}
+    assert len(all_of_them) == 3

@@ -2,6 +2,7 @@
 
 import click
 
+from tl.cli.finetune import unreadable_lines
 from tl.cli.shown_path import shown_path
 
 
@@ -29,3 +30,5 @@ def export(run: str) -> None:
             f"accuracy  {exported.metrics['top_1_accuracy']:.3f} on {count:,} "
             f"{exported.measured_on} pictures, measured on the exported model"
         )
+    for line in unreadable_lines(exported.unreadable):
+        click.echo(line)

@@ -13,6 +13,7 @@ from tl.config import read_config, setting_key
 from tl.words import counted
 
 if TYPE_CHECKING:
+    from pipelines.export import Unreadable
     from pipelines.finetune import FinetuneResult
     from pipelines.plan import Plan
     from tl.data.prepare import PreparedData
@@ -153,6 +154,15 @@ def check_lines(plan: "Plan") -> list[str]:
     ]
 
 
+def unreadable_lines(faults: "Unreadable") -> list[str]:
+    """Name the first of the pictures that a model could not be measured on."""
+    if not faults:
+        return []
+    key, why = faults[0]
+    count = counted(len(faults), "unreadable picture")
+    return [f"          {count} not measured on; the first: {key}: {why}"]
+
+
 def result_lines(plan: "Plan", result: "FinetuneResult", seconds: float) -> list[str]:
     """Describe a result for people."""
     from tl.tracking import default_store
@@ -174,6 +184,7 @@ def result_lines(plan: "Plan", result: "FinetuneResult", seconds: float) -> list
                 f"accuracy  {exported.metrics['top_1_accuracy']:.3f} on {count:,} {side} pictures, "
                 "measured on the exported model"
             )
+        lines += unreadable_lines(exported.unreadable)
     if not result.tracking_fault:
         experiment = plan.config.experiment or plan.name
         lines.append(f"tracked   MLflow experiment {experiment!r} in {default_store().uri}")

@@ -2,8 +2,9 @@
 
 import json
 import os
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -16,6 +17,8 @@ from tl.errors import PredictionError
 
 BATCH = 32
 Picture = TypeVar("Picture")
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +50,17 @@ class ServedModel:
     def probabilities(self, files: Iterable[bytes]) -> NDArray[np.float32]:
         """Return the probabilities of all classes, (n, n_classes).
 
-        Raises:
-            PredictionError: as `predict`.
+        The row of a picture that the graph cannot decode is NaN: one bad picture in a thousand is
+        no reason to lose the figure, and the caller says which it was.
         """
-        with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
-            return np.concatenate(list(pool.map(self._batch_probabilities, _chunks(files))))
+        parts = _in_order(self._batch_probabilities, _chunks(files))
+        return np.concatenate([np.empty((0, self.n_classes), np.float32), *parts])
+
+    @property
+    def n_classes(self) -> int:
+        """Number of probabilities of a picture."""
+        outputs = self.loaded.signatures["predict_tensor"].structured_outputs
+        return int(outputs["probabilities"].shape[-1])
 
     def mean_probabilities(
         self,
@@ -62,19 +71,27 @@ class ServedModel:
 
         Args:
             pictures: whatever ``views_of`` makes views from, in a thread of its own.
-            views_of: gives groups of (count, height, width, 3) at the model's size.
+            views_of: gives groups of (count, height, width, 3) at the model's size; none for a
+                picture that cannot be read, whose row is NaN.
         """
 
         def mean(picture: Picture) -> NDArray[np.float32]:
             scores = [self._view_probabilities(views) for views in views_of(picture)]
-            result: NDArray[np.float32] = np.concatenate(scores).mean(axis=0)
+            if not scores:
+                return np.full((1, self.n_classes), np.nan, np.float32)
+            result: NDArray[np.float32] = np.concatenate(scores).mean(axis=0, keepdims=True)
             return result
 
-        with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
-            return np.stack(list(pool.map(mean, pictures)))
+        parts = _in_order(mean, pictures)
+        return np.concatenate([np.empty((0, self.n_classes), np.float32), *parts])
 
     def _batch_probabilities(self, files: Sequence[bytes]) -> NDArray[np.float32]:
-        views = self._call("decode", image_bytes=tf.constant(files))["image"]
+        try:
+            views = self._call("decode", image_bytes=tf.constant(files))["image"]
+        except PredictionError:
+            if len(files) == 1:
+                return np.full((1, self.n_classes), np.nan, np.float32)
+            return np.concatenate([self._batch_probabilities([one]) for one in files])
         return self._view_probabilities(views)
 
     def _view_probabilities(self, views: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -90,6 +107,19 @@ class ServedModel:
                 f"{self.path} cannot decode a picture: {error.message.splitlines()[0][:200]}"
             ) from error
         return {key: value.numpy() for key, value in answer.items()}
+
+
+def _in_order(function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
+    """Call a function on all cores, with few items read ahead of the one that is waited for."""
+    cores = os.cpu_count() or 1
+    with ThreadPoolExecutor(max_workers=cores) as pool:
+        waiting: deque[Future[Result]] = deque()
+        for item in items:
+            waiting.append(pool.submit(function, item))
+            if len(waiting) > 2 * cores:
+                yield waiting.popleft().result()
+        for future in waiting:
+            yield future.result()
 
 
 def _chunks(files: Iterable[bytes]) -> Iterator[list[bytes]]:
