@@ -8,7 +8,7 @@ from pathlib import Path
 from tl.config import DataConfig
 from tl.data.check import CheckReport, check_dataset, quick_findings
 from tl.data.check_page import check_page
-from tl.data.clean import Cleaned, clean, manifest
+from tl.data.clean import Cleaned, clean, manifest, root_of_files
 from tl.data.contents import Files
 from tl.data.example import Side
 from tl.data.findings.finding import Finding
@@ -37,6 +37,7 @@ def check(
     spec: str,
     config: DataConfig,
     *,
+    fix: bool = False,
     threads: int | None = None,
     on_start: Callable[[int], None] = lambda count: None,
     on_progress: Callable[[int], None] = lambda done: None,
@@ -46,15 +47,18 @@ def check(
     Args:
         spec: as ``--dataset`` takes it.
         config: limits and names of columns.
+        fix: whether a manifest is to be written, which not every source allows.
         threads: None is one a core.
         on_start: told the number of pictures.
         on_progress: told the number of pictures done so far.
 
     Raises:
-        ConfigError: no such dataset.
+        ConfigError: no such dataset, or one that ``fix`` does not go with.
         DatasetError: one that cannot be opened at all.
     """
     dataset = open_dataset(spec, source_options(config, cache_folder()))
+    if fix:
+        root_of_files(dataset)  # refused before the long part
     on_start(len(dataset))
     return check_dataset(
         dataset,
@@ -121,6 +125,8 @@ def refuse_outputs(page: Path | None, fixed: Path | None) -> None:
             raise ConfigError(f"{flag} {path}: there is no folder {path.absolute().parent}")
         if not os.access(path.absolute().parent, os.W_OK | os.X_OK):
             raise ConfigError(f"{flag} {path}: the folder may not be written to")
+    if page is not None and fixed is not None and page.absolute() == fixed.absolute():
+        raise ConfigError(f"--html and --fix are both {page}; give each a name of its own")
     if fixed is not None and fixed.suffix.lower() != ".csv":
         raise ConfigError(f"--fix {fixed}: the manifest is CSV; let its name end with .csv")
 

@@ -3,6 +3,7 @@
 tl augment --dataset flower_photos --recipe strong
 """
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -65,6 +66,10 @@ def contact_sheet(
         raise ConfigError(f"--output {output} is there already; give another name or remove it")
     if not path.parent.is_dir():
         raise ConfigError(f"--output {path}: no folder {path.parent}")
+    if path.suffix.lower() != ".png":
+        raise ConfigError(f"--output {path}: the sheet is PNG; let its name end with .png")
+    if not os.access(path.absolute().parent, os.W_OK | os.X_OK):
+        raise ConfigError(f"--output {path}: the folder may not be written to")
     augmentation = Augmentation(
         recipe,
         (side, side),

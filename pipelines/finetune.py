@@ -25,7 +25,14 @@ from pipelines.contact_sheet import write_sheet
 from pipelines.export import SPLIT, UNTRAINED, WEIGHTS, Exported
 from pipelines.feed import make_feed
 from pipelines.plan import Plan
-from pipelines.run_facts import Recording, describe_run, outcome_of, report_run, run_record
+from pipelines.run_facts import (
+    Recording,
+    describe_run,
+    outcome_of,
+    report_run,
+    run_record,
+    warnings_to,
+)
 from tl.augment.flip_harm import FlipHarm
 from tl.augment.pca_jitter import fit_colour_pca
 from tl.augment.recipes import Augmentation
@@ -168,7 +175,10 @@ def _train(
     say: Callable[[str], None],
 ) -> list[EpochRecord]:
     augmentation = _augmentation(plan, folder, tracker)
-    with (folder / "log.txt").open("a", encoding="utf-8") as log:
+    with (
+        (folder / "log.txt").open("a", encoding="utf-8") as log,
+        warnings_to(say, log),
+    ):
         task = Task(
             classifier=classifier,
             training=balance_classes(plan.data.side("train"), plan.config.training.balance),

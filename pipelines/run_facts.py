@@ -8,8 +8,10 @@ import dataclasses
 import datetime
 import importlib.metadata
 import json
+import logging
 import platform
 import subprocess
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -151,6 +153,26 @@ def outcome_of(exported: Exported | None) -> dict[str, Any]:
         "measured_on": exported.measured_on,
         "metrics": headline,
     }
+
+
+@contextlib.contextmanager
+def warnings_to(say: Callable[[str], None], log: Any) -> Iterator[None]:
+    """Say what tl's modules warn of while a block runs, and keep it in the run's log."""
+
+    class Teller(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            line = f"warning: {record.getMessage()}"
+            say(line)
+            log.write(f"{line}\n")
+
+    logger, teller = logging.getLogger("tl"), Teller(logging.WARNING)
+    propagated, logger.propagate = logger.propagate, False
+    logger.addHandler(teller)
+    try:
+        yield
+    finally:
+        logger.removeHandler(teller)
+        logger.propagate = propagated
 
 
 class Recording:

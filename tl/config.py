@@ -70,8 +70,8 @@ class DataConfig:
         share = self.max_unreadable_fraction
         _require(0 <= share <= 1, "data.max_unreadable_fraction", share, "0 to 1")
         _require(self.folds == 0 or self.folds >= 2, "data.folds", self.folds, "0, or 2 or more")
-        _require(0 <= self.fold < max(1, self.folds), "data.fold", self.fold,
-                 f"0 to below data.folds ({self.folds})")  # fmt: skip
+        fold = f"0 to below data.folds ({self.folds})" if self.folds else "0 without data.folds"
+        _require(0 <= self.fold < max(1, self.folds), "data.fold", self.fold, fold)
         _require(0 <= self.workers <= 256, "data.workers", self.workers, "0 to 256")
         both = self.cache == "ram" and self.workers > 0
         _require(not both, "data.workers", self.workers, "0 with data.cache = ram: processes share "

@@ -58,7 +58,9 @@ def check(
 
     refuse_outputs(page, fixed)
     with _bar() as (start, advance):
-        report = run(config.dataset, config.data, on_start=start, on_progress=advance)
+        report = run(
+            config.dataset, config.data, fix=fixed is not None, on_start=start, on_progress=advance
+        )
     if as_json:
         click.echo(json.dumps(report.to_dict(), indent=2))
     else:

@@ -38,6 +38,8 @@ READ_THREADS = (os.cpu_count() or 1) + 1
 # be 2.4 GB of views of 224 pixels, and an abandoned iterator would go on until it has them.
 READ_AHEAD = READ_THREADS + 4
 _log = logging.getLogger(__name__)
+# Keys that the log has named, for the life of the process: every phase opens its pictures anew.
+_REPORTED: dict[str, object] = {}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,8 +67,8 @@ PLAIN_FEED = Feed()
 class PictureSource:
     """Decoded pictures by index.
 
-    A picture that cannot be read in the middle of an epoch (it could before training) is
-    replaced by the next one with weight 0, and logged once. Sizes were judged before, when the
+    A picture that cannot be read in the middle of an epoch (it could before training) is replaced
+    by the next one with weight 0, and logged once a process. Sizes were judged before, when the
     dataset was inspected under the user's own limit.
     """
 
@@ -83,7 +85,6 @@ class PictureSource:
         self._examples = examples
         self._max_pixels = max_pixels
         self._at_least, self._cache = at_least, cache
-        self._reported: dict[str, object] = {}
 
     def __len__(self) -> int:
         return len(self._examples)
@@ -95,7 +96,7 @@ class PictureSource:
                 image = self._image(example)
             except DatasetError as error:
                 mine = object()  # setdefault is one step, so one thread only finds its own
-                if self._reported.setdefault(example.key, mine) is mine:
+                if _REPORTED.setdefault(example.key, mine) is mine:
                     _log.warning("%s is left out of training: %s", example.key, error)
                 continue
             return image, example.label, example.weight if step == 0 else 0.0

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from tl.data.check import CheckReport
 from tl.data.contents import Files
-from tl.data.example import Side
+from tl.data.example import Dataset, Side
 from tl.data.findings.classes import plain_label
 from tl.data.findings.pictures import BLANK_DEVIATION
 from tl.data.similar import connected
@@ -61,16 +61,16 @@ class Cleaned:
     has_label_sets: bool
 
 
-def root_of_files(report: CheckReport) -> Path:
+def root_of_files(dataset: Dataset) -> Path:
     """Return the folder of a dataset whose pictures are files.
 
     Raises:
         ConfigError: they are not, so that a manifest could not name them.
     """
-    contents = report.dataset.contents
+    contents = dataset.contents
     if not isinstance(contents, Files):
         raise ConfigError(
-            f"--fix names the pictures by their files, but those of {report.dataset.name} lie in "
+            f"--fix names the pictures by their files, but those of {dataset.name} lie in "
             "an archive or a table; unpack them into folders first"
         )
     return contents.root
@@ -87,7 +87,7 @@ def clean(report: CheckReport, sides: Collection[Side] = ("val", "test")) -> Cle
         ConfigError: the pictures are not files.
         DatasetError: fewer than two classes are left.
     """
-    root = root_of_files(report)
+    root = root_of_files(report.dataset)
     dataset, looks = report.dataset, report.looks
     names = _merged_names(dataset.class_names, dataset.class_counts())
     out: dict[int, str] = dict.fromkeys(looks.faults, "unreadable")

@@ -138,8 +138,8 @@ def check_size(data: bytes, max_pixels: int = MAX_PIXELS) -> tuple[int, int]:
     height, width = plain_jpeg_size(data) or picture_size(data)
     if height * width > max_pixels:
         raise DatasetError(
-            f"{width} x {height} is {height * width / 1e6:.0f} megapixels, more than the limit of "
-            f"{max_pixels / 1e6:.0f} (data.max_megapixels)"
+            f"{width} x {height} is {height * width / 1e6:.3g} megapixels, more than the limit of "
+            f"{max_pixels / 1e6:.3g} (data.max_megapixels)"
         )
     return height, width
 

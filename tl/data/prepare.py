@@ -24,6 +24,10 @@ CONTENT_LIMIT = 100_000
 """Pictures up to which ``identity = auto`` reads every file before training."""
 
 
+SPOT_CHECK = 200
+"""Pictures: half a second, and one in ten unreadable ones is certain to show."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReadablePictures:
     """The pictures of a dataset that can be read.
@@ -225,6 +229,7 @@ def read_pictures(
         config.identity == "auto" and len(dataset) > CONTENT_LIMIT
     )
     if by_key:
+        _spot_check(dataset, config)
         identities = dataset.keys if dataset.identities is None else dataset.identities
         return ReadablePictures(
             dataset=dataset,
@@ -245,14 +250,7 @@ def read_pictures(
     unreadable = tuple(
         (key, fault) for key, fault in zip(dataset.keys, faults, strict=True) if fault is not None
     )
-    share = len(unreadable) / len(dataset)
-    if share > config.max_unreadable_fraction or len(unreadable) == len(dataset):
-        first = "; ".join(f"{key}: {fault}" for key, fault in unreadable[:3])
-        raise DatasetError(
-            f"{len(unreadable)} of {len(dataset)} pictures cannot be read ({share:.0%}), more than "
-            f"data.max_unreadable_fraction = {config.max_unreadable_fraction}. The first: {first}. "
-            f"{_way_out(dataset)}"
-        )
+    _refuse_too_many(dataset, unreadable, len(dataset), config.max_unreadable_fraction)
     good = np.array([place for place, fault in enumerate(faults) if fault is None])
     examples = dataset.take(good)
     identities = column([looks[place].identity for place in good])
@@ -265,6 +263,35 @@ def read_pictures(
         sizes=np.array([(looks[place].height, looks[place].width) for place in good], np.int32),
         kinds=column([looks[place].kind for place in good]),
     )
+
+
+def _refuse_too_many(
+    dataset: Dataset, unreadable: Sequence[tuple[str, str]], looked_at: int, limit: float
+) -> None:
+    share = len(unreadable) / looked_at
+    if share > limit or len(unreadable) == looked_at:
+        first = "; ".join(f"{key}: {fault}" for key, fault in unreadable[:3])
+        looked = "" if looked_at == len(dataset) else " that were looked at"
+        raise DatasetError(
+            f"{len(unreadable)} of {looked_at} pictures{looked} cannot be read ({share:.0%}), more "
+            f"than data.max_unreadable_fraction = {limit}. The first: {first}. {_way_out(dataset)}"
+        )
+
+
+def _spot_check(dataset: Dataset, config: DataConfig) -> None:
+    """Look at some pictures, evenly spread, where not all of them are read before training.
+
+    A wrong root or an unmounted disk shows here, not an hour later.
+    """
+    if config.max_unreadable_fraction == 1:
+        return
+    count = min(len(dataset), SPOT_CHECK)
+    some = dataset.take(np.linspace(0, len(dataset) - 1, count).round().astype(np.int64))
+    looks = inspect_examples(some, max_pixels=round(config.max_megapixels * 1e6))
+    unreadable = [
+        (key, look.fault) for key, look in zip(some.keys, looks, strict=True) if look.fault
+    ]
+    _refuse_too_many(dataset, unreadable, count, config.max_unreadable_fraction)
 
 
 def _way_out(dataset: Dataset) -> str:

@@ -75,6 +75,16 @@ def test_named_file_is_not_written_over(tl: Run, pictures: Path, here: Path) -> 
     assert (here / "notes.png").read_text() == "mine"
 
 
+def test_place_that_takes_no_sheet_is_named(tl: Run, pictures: Path, here: Path) -> None:
+    assert "let its name end with .png" in tl("augment", "--dataset", pictures, "--output",
+                                              "x.txt").error  # fmt: skip
+    (here / "locked").mkdir()
+    with pytest.MonkeyPatch.context() as patch:  # as somebody who is not root would find it
+        patch.setattr("os.access", lambda path, mode: False)
+        done = tl("augment", "--dataset", pictures, "--output", "locked/x.png")
+    assert "locked/x.png: the folder may not be written to" in done.error
+
+
 def test_sheet_needs_no_training_library(pictures: Path) -> None:
     script = """
 import sys

@@ -146,6 +146,8 @@ def test_json_stays_json_with_other_outputs(tl: Run, pets: Path) -> None:
     ("words", "said"),
     [
         (("--dataset", "nowhere"), "nowhere: no such folder or file"),
+        (("--dataset", "pets", "--html", "a.csv", "--fix", "a.csv"), "are both a.csv"),
+        (("--dataset", "digits", "--fix", "a.csv"), "unpack them into folders first"),
         (("--dataset", "pets", "--fix", "there.csv"), "there.csv is there already"),
         (("--dataset", "pets", "--html", "there.csv"), "there.csv is there already"),
         (("--dataset", "pets", "--fix", "cleaned.txt"), "let its name end with .csv"),

@@ -38,6 +38,12 @@ def shifted(image: NDArray[np.uint8], seed: int) -> NDArray[np.uint8]:
     return view
 
 
+@pytest.fixture(autouse=True)
+def nothing_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a process of its own."""
+    monkeypatch.setattr(batches, "_REPORTED", {})
+
+
 @pytest.fixture
 def examples(make_folder: Callable[..., Path]) -> list[Example]:
     return list(open_dataset(str(make_folder({"cats": 7, "dogs": 6}))))

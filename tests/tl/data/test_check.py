@@ -194,6 +194,41 @@ def test_a_file_that_is_not_the_one_of_the_table_is_named(tmp_path: Path) -> Non
     assert found.keys == ("cats/02.jpg",)
 
 
+def test_class_that_a_given_side_lacks_is_named(tmp_path: Path) -> None:
+    files = sound_files(25, "train/") | sound_files(25, "valid/", first=5000)
+    files = {name: data for name, data in files.items() if not name.startswith("valid/dogs")}
+
+    report = check(write_files(tmp_path / "pets", files))
+
+    (found,) = of_kind(report, "missing_on_side")
+    assert found.message.startswith("class 'dogs' (such as train/dogs/")
+    assert "no picture on the given val side" in found.message
+    assert {one.kind for one in report.findings} == {"missing_on_side"}
+
+
+def test_class_index_is_a_used_file(tmp_path: Path) -> None:
+    files = {f"n{int(name == 'dogs'):08d}/{rest}": data for path, data in sound_files(25).items()
+             for name, rest in [path.split("/")]}  # fmt: skip
+    files["imagenet_class_index.json"] = b'{"0": ["n00000000", "cat"], "1": ["n00000001", "dog"]}'
+
+    report = check(write_files(tmp_path / "pets", files))
+
+    assert report.findings == ()
+    assert report.dataset.class_names == ("cat", "dog")
+
+
+def test_small_class_of_groups_counts_groups(tmp_path: Path) -> None:
+    write_files(tmp_path, sound_files(24))
+    names = sorted(path.name for path in (tmp_path / "cats").iterdir())
+    rows = [f"{kind}/{name},{kind},{kind}{n // 4}" for kind in ("cats", "dogs")
+            for n, name in enumerate(names)]  # fmt: skip
+    (tmp_path / "t.csv").write_text("\n".join(["path,label,group", *rows]))
+
+    messages = [one.message for one in of_kind(check(tmp_path / "t.csv"), "few_pictures")]
+
+    assert messages[0].startswith("class 'cats' has 6 groups only")
+
+
 def test_one_class_and_an_empty_one(tmp_path: Path) -> None:
     files = {key: data for key, data in sound_files(20).items() if key.startswith("cats")}
     root = write_files(tmp_path / "pets", files)

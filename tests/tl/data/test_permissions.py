@@ -11,6 +11,7 @@ import pytest
 
 from tests.tl.data.scenes import sound_files, write_files
 from tl.config import DataConfig
+from tl.data import batches
 from tl.data.batches import PictureSource
 from tl.data.inspect import inspect_examples
 from tl.data.prepare import read_pictures
@@ -65,8 +66,9 @@ def test_picture_that_may_not_be_read_is_counted_and_passed_over(pets: Path) -> 
 
 
 def test_right_that_is_taken_away_in_mid_epoch_costs_a_line_and_weight_0(
-    pets: Path, caplog: pytest.LogCaptureFixture
+    pets: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(batches, "_REPORTED", {})
     source = PictureSource(open_dataset(str(pets)))
     assert source[0][2] == 1
     (pets / "cats").chmod(0)

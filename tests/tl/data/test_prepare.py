@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tl.config import DataConfig
+from tl.data import prepare as prepare_module
 from tl.data.example import SIDES
 from tl.data.prepare import PreparedData, prepare_data, read_pictures
 from tl.data.split import write_split
@@ -189,10 +190,23 @@ def test_keys_in_place_of_contents_read_no_picture(table: Path) -> None:
     for path in table.parent.glob("*/*.png"):
         path.unlink()
 
-    data = prepare_data(str(table), DataConfig(identity="key"), seed=0, cache=None)
+    config = DataConfig(identity="key", max_unreadable_fraction=1)
+    data = prepare_data(str(table), config, seed=0, cache=None)
 
     assert sum(len(data.side(side)) for side in SIDES) == 40
     assert set(data.split()) == set(data.pictures.examples.keys)
+
+
+def test_keys_in_place_of_contents_still_look_at_some_pictures(
+    table: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pictures = sorted(table.parent.glob("*/*.png"))
+    for path in pictures[::3]:
+        path.unlink()
+    monkeypatch.setattr(prepare_module, "SPOT_CHECK", 20)
+
+    with pytest.raises(DatasetError, match=r"of 20 pictures that were looked at cannot be read"):
+        prepare_data(str(table), DataConfig(identity="key"), seed=0, cache=None)
 
 
 def test_picture_of_another_hash_than_the_tables_is_left_out(table: Path) -> None:

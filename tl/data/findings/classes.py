@@ -37,6 +37,7 @@ def class_findings(
             # Where validation or test is given, it is not divided again.
             if dataset.sides is None or dataset.sides[place] in (None, "train"):
                 training[label].add(identity if group is None else f"group {group}")
+    yield from _missing_on_side(dataset, first)
     names = dataset.class_names
     counts = {name: len(units[label]) for label, name in enumerate(names)}
     if len(names) < 2:
@@ -45,8 +46,8 @@ def class_findings(
         have = len(training[label])
         keys = [first[label]] if label in first else []
         at = f" (such as {keys[0]})" if keys else ""
+        what = "group" if dataset.groups is not None else "picture"
         if have < needs:
-            what = "group" if dataset.groups is not None else "picture"
             yield finding(
                 "too_few",
                 keys,
@@ -57,7 +58,7 @@ def class_findings(
             yield finding(
                 "few_pictures",
                 keys,
-                f"class {name!r} has {counted(counts[name], 'picture')} only{at}",
+                f"class {name!r} has {counted(counts[name], what)} only{at}",
             )
     present = {name: count for name, count in counts.items() if count}
     if present:
@@ -70,6 +71,25 @@ def class_findings(
                 f"{present[small]:,} (such as {first[names.index(small)]}); see training.balance",
             )
     yield from _similar_labels(names, counts, first)
+
+
+def _missing_on_side(dataset: Dataset, first: Mapping[int, str]) -> Iterator[Finding]:
+    """Say which classes a side has not that the dataset gives itself and that nothing will fill."""
+    if dataset.sides is None:
+        return
+    labels_by_side: dict[str, set[int]] = defaultdict(set)
+    for place, side in enumerate(dataset.sides):
+        if side in ("val", "test"):
+            labels_by_side[side].update(dataset.labels_of(place))
+    for side, labels in sorted(labels_by_side.items()):
+        for label, name in enumerate(dataset.class_names):
+            if label not in labels and label in first:
+                yield finding(
+                    "missing_on_side",
+                    [first[label]],
+                    f"class {name!r} (such as {first[label]}) has no picture on the given {side} "
+                    "side, which is not filled from training",
+                )
 
 
 def plain_label(name: str) -> str:

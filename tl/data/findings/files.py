@@ -8,7 +8,7 @@ from tl.data.contents import Files
 from tl.data.decode import EXTENSIONS
 from tl.data.example import Dataset
 from tl.data.findings.finding import Finding, finding
-from tl.data.formats.folder import CLUTTER, is_picture
+from tl.data.formats.folder import CLASS_INDEX, CLUTTER, is_picture
 from tl.data.look import Looks, file_format
 
 _CLUTTER_FILES = frozenset(["thumbs.db", "desktop.ini", "ehthumbs.db", ".ds_store"])
@@ -52,7 +52,7 @@ def file_findings(dataset: Dataset, folder: Path | None = None) -> Iterator[Find
         hidden = [one for one in names if one.startswith(".") or one.lower() in _CLUTTER_FILES]
         for name in sorted(hidden):
             yield finding("hidden_files", [prefix + name], f"{prefix}{name} is passed over")
-        others = sorted(set(names) - set(hidden))
+        others = sorted(set(names) - set(hidden) - set(CLASS_INDEX if not prefix else ()))
         for name in others:
             if prefix + name not in used:
                 yield _unused(folder, prefix + name)

@@ -37,6 +37,7 @@ KINDS: dict[str, tuple[Severity, str]] = {
     "exact_duplicates": ("warning", "exact duplicates"),
     "near_duplicates": ("warning", "near duplicates"),
     "wrong_extension": ("warning", "extensions that lie about the content"),
+    "missing_on_side": ("warning", "classes without a picture on a given side"),
     "similar_labels": ("warning", "labels that differ by case, space or hyphen only"),
     "imbalance": ("warning", "class imbalance"),
     "few_pictures": ("warning", "classes with few pictures"),

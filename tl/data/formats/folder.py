@@ -20,6 +20,7 @@ SIDE_FOLDERS: dict[str, Side] = {
     "test": "test", "testing": "test",
 }  # fmt: skip
 CLUTTER = ("__MACOSX", "@eaDir", "$RECYCLE.BIN")
+CLASS_INDEX = ("imagenet_class_index.json", "LOC_synset_mapping.txt")
 _SYNSET = re.compile(r"n\d{8}")
 
 
@@ -116,7 +117,7 @@ def _class_names(folders: list[str], root: Path) -> tuple[str, ...]:
 def _synset_words(root: Path) -> dict[str, str]:
     """Return the words of each synset from Keras' or Kaggle's index in the folder or above it."""
     for folder in (root, root.parent):
-        index = folder / "imagenet_class_index.json"
+        index = folder / CLASS_INDEX[0]
         if index.is_file():
             try:
                 pairs = json.loads(index.read_text(encoding="utf-8")).values()
@@ -125,7 +126,7 @@ def _synset_words(root: Path) -> dict[str, str]:
                 raise DatasetError(
                     f'{index} is no class index ({{"0": ["n01440764", "tench"], ...}}): {error}'
                 ) from error
-        mapping = folder / "LOC_synset_mapping.txt"
+        mapping = folder / CLASS_INDEX[1]
         if mapping.is_file():
             lines = mapping.read_text(encoding="utf-8", errors="replace").splitlines()
             split = (line.split(" ", 1) for line in lines if " " in line)

@@ -353,8 +353,11 @@ def _split(text: str) -> list[str]:
 
 def _several(
     sets: list[list[Any]], where: str
-) -> tuple[tuple[str, ...], NDArray[np.int32], Column]:
-    """Number the labels of pictures that may have several; one without any is refused."""
+) -> tuple[tuple[str, ...], NDArray[np.int32], Column | None]:
+    """Number the labels of pictures that may have several; one without any is refused.
+
+    Where each has just one, they are labels like any other.
+    """
     flat = [label for labels in sets for label in labels or ()]
     for row, labels in enumerate(sets, start=1):
         if not labels or any(label is None for label in labels):
@@ -363,6 +366,8 @@ def _several(
     names, numbers = number_labels([*different, *different], where)
     number = dict(zip(different, numbers.tolist()[: len(different)], strict=True))
     label_sets = [tuple(sorted({number[label] for label in labels})) for labels in sets]
+    if max(map(len, label_sets)) == 1:
+        return names, np.array([labels[0] for labels in label_sets], np.int32), None
     return names, np.array([labels[0] for labels in label_sets], np.int32), column(label_sets)
 
 

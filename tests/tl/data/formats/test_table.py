@@ -409,7 +409,8 @@ def test_million_rows_open_and_split_in_seconds_and_within_a_gigabyte(tmp_path: 
         "from tl.config import DataConfig\n"
         "from tl.data.prepare import prepare_data\n"
         "began = time.perf_counter()\n"
-        "data = prepare_data(sys.argv[1], DataConfig(), seed=0, cache=None)\n"
+        "config = DataConfig(max_unreadable_fraction=1)\n"  # there are no such files
+        "data = prepare_data(sys.argv[1], config, seed=0, cache=None)\n"
         "assert len(data.side('train', 'val', 'test')) == 1_000_000\n"
         "seconds = time.perf_counter() - began\n"
         # Not ru_maxrss: a forked process starts with the most that all of pytest ever held.
@@ -431,3 +432,13 @@ def test_columns_are_found_however_their_names_are_spelt(name: str, root: Path) 
     keys = [one.key for one in open_dataset(str(root / "t.csv"))]
 
     assert keys == ["a/0.png", "a/1.png", "b/2.png"]
+
+
+def test_lists_of_one_label_each_are_plain_labels(root: Path) -> None:
+    lines = [{"path": name, "labels": [label]} for name, label, *_ in ROWS]
+    (root / "t.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+
+    dataset = open_dataset(str(root / "t.jsonl"))
+
+    assert dataset.label_sets is None
+    assert [dataset.class_names[label] for label in dataset.labels] == [row[1] for row in ROWS]
