@@ -96,6 +96,7 @@ def plan_lines(plan: "Plan") -> list[str]:
         f"({counts['train']:,} train, {counts['val']:,} validation, {counts['test']:,} test)"
     ]
     lines += [f"          {note}" for note in data_notes(data)]
+    lines += [f"          {choice}" for choice in data_choices(plan)]
     lines += check_lines(plan)
     if plan.backbone_reason:
         lines.append(click.style(f"backbone  >>> {plan.backbone_reason} <<<", bold=True))
@@ -107,6 +108,19 @@ def plan_lines(plan: "Plan") -> list[str]:
         f"output    {plan.model_folder}",
     ]
     return lines
+
+
+def data_choices(plan: "Plan") -> list[str]:
+    """Say what was asked for beyond the defaults of split and feed."""
+    data, balance = plan.config.data, plan.config.training.balance
+    choices = {
+        f"{data.shots} training pictures a class (--shots)": data.shots,
+        f"fold {data.fold} of {data.folds}, counted from 0 (data.fold)": data.folds,
+        f"classes balanced by {balance} (training.balance)": balance != "none",
+        f"decoded pictures kept, --cache {data.cache}": data.cache != "none",
+        f"{counted(data.workers, 'process')} beside this one (data.workers)": data.workers,
+    }
+    return [words for words, is_asked in choices.items() if is_asked]
 
 
 def data_notes(data: "PreparedData") -> list[str]:

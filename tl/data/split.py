@@ -12,6 +12,7 @@ from pathlib import Path
 
 from tl.data.example import SIDES, Side
 from tl.errors import DatasetError
+from tl.words import counted
 
 # Along the draw, from 0 to 1: a picture below the first threshold tests, then validates.
 DRAW_ORDER: tuple[Side, ...] = ("test", "val", "train")
@@ -80,7 +81,15 @@ def assign_sides(
         chosen[unit] = next(
             (side for side, (low, high) in intervals.items() if low <= position < high), "train"
         )
-    _fill_empty_sides(chosen, free, unit_labels, class_names, wanted, bool(groups))
+    try:
+        _fill_empty_sides(chosen, free, unit_labels, class_names, wanted, bool(groups))
+    except DatasetError as error:
+        if divided := sum(len(sides) > 1 for sides in unit_sides.values()):
+            raise DatasetError(
+                f"{error} Besides, {counted(divided, 'group')} on more than one given side count "
+                "for none; `tl check` names them"
+            ) from error
+        raise
     return [
         fixed.get(identity) or chosen.get(unit)
         for identity, unit in zip(identities, units, strict=True)

@@ -48,3 +48,20 @@ def test_near_duplicates_are_counted(pictures: Path, tmp_path: Path, make_pictur
         cv2.imwrite(str(root / name / "copy.jpg"), picture, [cv2.IMWRITE_JPEG_QUALITY, 90])
 
     assert "4 pictures nearly the same as another" in lines_of(root, **{"data.dedupe": True})
+
+
+def test_what_was_asked_for_is_said(pictures: Path) -> None:
+    asked = {"data.shots": 3, "data.folds": 4, "data.fold": 1, "data.cache": "disk",
+             "data.workers": 1, "training.balance": "weights"}  # fmt: skip
+
+    said = lines_of(pictures, **asked)
+
+    assert "3 training pictures a class (--shots)" in said
+    assert "fold 1 of 4, counted from 0" in said
+    assert "--cache disk" in said
+    assert "1 process beside this one" in said
+    assert "classes balanced by weights" in said
+    plain = lines_of(pictures)
+    assert not [
+        word for word in ("--shots", "fold", "--cache", "process", "balanced") if word in plain
+    ]

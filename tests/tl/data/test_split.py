@@ -423,3 +423,12 @@ def test_columns_of_groups_join_where_they_share_a_picture() -> None:
             groups=[patients, similar],
         )  # fmt: skip
         assert len(set(sides[:4])) == 1
+
+
+def test_groups_on_two_given_sides_are_named_where_a_class_runs_short() -> None:
+    labels = [0, 0, 0, 1, 1, 1]
+    given: list[Side | None] = ["train", "val", "test"] * 2
+    groups: list[str | None] = ["a", "a", "a", "b", "b", "b"]
+
+    with pytest.raises(DatasetError, match=r"Besides, 2 groups on more than one given side count"):
+        assign([f"{n:064x}" for n in range(6)], labels, given=given, groups=groups)
