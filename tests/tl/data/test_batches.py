@@ -6,10 +6,13 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import cv2
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from tl.data import batches
@@ -277,11 +280,29 @@ def feed_batches(examples: Sequence[Example], count: int, feed: Feed) -> list[Ba
     return list(islice(iter(dataset), count))
 
 
-@pytest.mark.parametrize("processes", [1, 2, 3])
-def test_number_of_processes_changes_no_batch(processes: int, examples: list[Example]) -> None:
-    expected = take(examples, 9)
+@given(
+    threads=st.integers(1, 8),
+    processes=st.integers(0, 3),
+    batch_size=st.integers(1, 9),
+    seed=st.integers(0, 2**31),
+    first_step=st.integers(0, 40),
+)
+@settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck))
+def test_threads_processes_and_place_of_entry_change_no_batch(
+    threads: int, processes: int, batch_size: int, seed: int, first_step: int,
+    examples: list[Example],
+) -> None:  # fmt: skip
+    def batches_of(feed: Feed, first: int, count: int) -> list[Batch]:
+        return list(islice(iter(training_batches(
+            examples, shifted, batch_size=batch_size, seed=seed, first_step=first, feed=feed,
+        )), count))  # fmt: skip
 
-    assert_equal(feed_batches(examples, 9, Feed(processes=processes)), expected)
+    with mock.patch.object(batches, "READ_THREADS", 1):
+        whole = batches_of(Feed(), 0, first_step + 4)
+    with mock.patch.object(batches, "READ_THREADS", threads):
+        found = batches_of(Feed(processes=processes), first_step, 4)
+
+    assert_equal(found, whole[first_step:])
 
 
 @pytest.mark.parametrize("count", [2, 3])

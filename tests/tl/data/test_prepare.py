@@ -300,3 +300,15 @@ def test_folds_of_a_dataset_that_gives_its_validation_are_refused(
 
     with pytest.raises(DatasetError, match="gives its own validation pictures.*folds = 3"):
         prepare_data(str(root), DataConfig(folds=3), seed=0, cache=None)
+
+
+def test_broken_link_is_an_unreadable_picture(make_folder: MakeFolder) -> None:
+    root = make_folder({"cats": 20, "dogs": 20})
+    (root / "cats" / "x.png").symlink_to(root / "gone.png")
+
+    pictures = read_pictures(str(root), DataConfig(), cache=None)
+
+    ((key, fault),) = pictures.unreadable
+    assert key == "cats/x.png"
+    assert "No such file or directory" in fault
+    assert len(pictures.examples) == 40
