@@ -10,7 +10,7 @@ import re
 import tomllib
 import types
 import typing
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -288,8 +288,12 @@ def setting_key(name: str) -> str:
     """
     keys = {key.rpartition(".")[2]: key for key in _all_keys()}
     if name not in keys:
-        raise ConfigError(f"unknown setting {name!r}; {nearest(name, keys)}")
+        raise ConfigError(f"unknown setting {name!r}; {_nearest_key(name, keys)}")
     return keys[name]
+
+
+def _nearest_key(name: str, known: Iterable[str]) -> str:
+    return nearest(name, known) or "docs/finetune.md and `tl finetune --help` name the usual ones."
 
 
 def config_from_json(text: str) -> RunConfig:
@@ -351,7 +355,8 @@ def _build(kind: type[Any], tree: Any, prefix: str) -> Any:
     for key in tree:
         if key not in hints:
             known = [f"{prefix}{name}" for name in hints] if prefix else _all_keys()
-            raise ConfigError(f"unknown setting {prefix + key!r}; {nearest(prefix + key, known)}")
+            hint = _nearest_key(prefix + key, known)
+            raise ConfigError(f"unknown setting {prefix + key!r}; {hint}")
     values = {
         key: _build(hints[key], value, f"{prefix}{key}.")
         if dataclasses.is_dataclass(hints[key])

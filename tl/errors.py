@@ -66,7 +66,7 @@ def nearest(word: str, choices: Iterable[str], count: int = 3) -> str:
         count: how many near names to list at most.
 
     Returns:
-        The hint, or all choices when none is near and they are few, or that there is none.
+        The hint, or all choices when none is near and they are few, or an empty string.
     """
     known = sorted(choices)
     close = difflib.get_close_matches(word.lower(), known, n=count, cutoff=0.5)
@@ -74,4 +74,4 @@ def nearest(word: str, choices: Iterable[str], count: int = 3) -> str:
         return "did you mean " + " or ".join(repr(name) for name in close) + "?"
     if len(known) <= 12:
         return "valid: " + ", ".join(known) + "."
-    return "there is no name near it"
+    return ""
