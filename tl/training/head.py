@@ -11,6 +11,7 @@ import numpy as np
 
 from tl.augment.flip_harm import flip_harm, probe_predictions
 from tl.data.batches import evaluation_batches, training_batches
+from tl.errors import TrainingError
 from tl.features import extract_features
 from tl.heads import standardise, standardised
 from tl.training.probe import Solution, Table, measure, solve_path
@@ -34,6 +35,7 @@ def train_head(task: Task) -> list[EpochRecord]:
     arrays, held_out, mirrored = _extract(task)
     if held_out is not None and mirrored is not None:
         _report_flip_harm(task, arrays, held_out, mirrored)
+    _refuse_no_numbers(arrays[0], held_out)
     head = task.classifier.head
     standardise(head, arrays[0])
     training = Table(standardised(head, arrays[0]), *arrays[1:])
@@ -76,6 +78,17 @@ def train_head(task: Task) -> list[EpochRecord]:
             break
         began = time.perf_counter()
     return records
+
+
+def _refuse_no_numbers(features: Any, held_out: Arrays | None) -> None:
+    """Stop before a head is solved that would never be better than nothing."""
+    for table in (features, *([] if held_out is None else [held_out[0]])):
+        if not np.isfinite(table).all():
+            raise TrainingError(
+                "the backbone's features of some pictures are not finite, so no head can learn "
+                "from them. Its weights may be damaged; with mixed precision, try "
+                "--set training.mixed_precision=off"
+            )
 
 
 def _metrics(

@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from tl.augment.flip_harm import FlipHarm
+from tl.errors import TrainingError
 from tl.training.task import Task
 from tl.training.tuning import train_classifier
 
@@ -66,3 +67,13 @@ def test_nothing_is_measured_where_the_recipe_does_not_mirror(
     setup |= {"augmentation": still}
 
     assert train(setup) == []
+
+
+def test_features_that_are_no_numbers_stop_the_run(training_setup: Setup) -> None:
+    setup = training_setup(**{"training.strategy": "features"})
+    backbone = setup["classifier"].backbone
+    layer = next(one for one in backbone.layers if one.weights)
+    layer.set_weights([np.full_like(one, np.nan) for one in layer.get_weights()])
+
+    with pytest.raises(TrainingError, match="features of some pictures are not finite"):
+        train(setup)
