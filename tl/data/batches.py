@@ -9,9 +9,7 @@ grain's own work a record, with Python's lock held, would cost a tenth of the sp
 import logging
 import os
 import sys
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,6 +24,7 @@ from tl.data.decoded_cache import DecodedCache
 from tl.data.example import Example
 from tl.data.resize import centre_view
 from tl.errors import DatasetError
+from tl.map_ahead import map_ahead
 
 Augment = Callable[[NDArray[np.uint8], int], NDArray[np.uint8]]
 Record = tuple[NDArray[np.uint8], int, float]
@@ -228,13 +227,5 @@ def decoded_pictures(examples: Sequence[Example]) -> Iterator[NDArray[np.uint8]]
         except DatasetError:
             return None
 
-    ahead = 4 * READ_THREADS
-    with ThreadPoolExecutor(max_workers=READ_THREADS) as pool:
-        waiting: deque[Future[NDArray[np.uint8] | None]] = deque()
-        for example in examples:
-            waiting.append(pool.submit(decode, example))
-            if len(waiting) > ahead and (image := waiting.popleft().result()) is not None:
-                yield image
-        for future in waiting:
-            if (image := future.result()) is not None:
-                yield image
+    images = map_ahead(decode, examples, threads=READ_THREADS, ahead=4 * READ_THREADS)
+    return (image for image in images if image is not None)

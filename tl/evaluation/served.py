@@ -2,9 +2,7 @@
 
 import json
 import os
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -14,11 +12,11 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from tl.errors import PredictionError
+from tl.map_ahead import map_ahead
 
 BATCH = 32
+CORES = os.cpu_count() or 1
 Picture = TypeVar("Picture")
-Item = TypeVar("Item")
-Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +51,7 @@ class ServedModel:
         The row of a picture that the graph cannot decode is NaN: one bad picture in a thousand is
         no reason to lose the figure, and the caller says which it was.
         """
-        parts = _in_order(self._batch_probabilities, _chunks(files))
+        parts = map_ahead(self._batch_probabilities, _chunks(files), threads=CORES, ahead=2 * CORES)
         return np.concatenate([np.empty((0, self.n_classes), np.float32), *parts])
 
     @property
@@ -82,7 +80,7 @@ class ServedModel:
             result: NDArray[np.float32] = np.concatenate(scores).mean(axis=0, keepdims=True)
             return result
 
-        parts = _in_order(mean, pictures)
+        parts = map_ahead(mean, pictures, threads=CORES, ahead=2 * CORES)
         return np.concatenate([np.empty((0, self.n_classes), np.float32), *parts])
 
     def _batch_probabilities(self, files: Sequence[bytes]) -> NDArray[np.float32]:
@@ -107,19 +105,6 @@ class ServedModel:
                 f"{self.path} cannot decode a picture: {error.message.splitlines()[0][:200]}"
             ) from error
         return {key: value.numpy() for key, value in answer.items()}
-
-
-def _in_order(function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
-    """Call a function on all cores, with few items read ahead of the one that is waited for."""
-    cores = os.cpu_count() or 1
-    with ThreadPoolExecutor(max_workers=cores) as pool:
-        waiting: deque[Future[Result]] = deque()
-        for item in items:
-            waiting.append(pool.submit(function, item))
-            if len(waiting) > 2 * cores:
-                yield waiting.popleft().result()
-        for future in waiting:
-            yield future.result()
 
 
 def _chunks(files: Iterable[bytes]) -> Iterator[list[bytes]]:
