@@ -230,6 +230,13 @@ class Plants:
         for number in range(total - have):
             side = "val" if number % 5 == 0 else "train"
             self.write(self.key(side=side), encode(self.image()))
+        # Pictures on a val/ side make it a given one, which lacks some classes.
+        given = {one.name for one in (self.folder / "val").iterdir()}
+        for one in (self.folder / "train").iterdir():
+            if one.is_dir() and one.name not in given:
+                self.faults["missing_on_side"].append(
+                    frozenset([f"train/{one.name}/{min(p.name for p in one.glob('[!.]*'))}"])
+                )
 
 
 def _turned(jpeg: bytes, orientation: int) -> bytes:

@@ -49,7 +49,7 @@ def open_dataset(spec: str, options: SourceOptions = NO_OPTIONS) -> Dataset:
         return read_built_in(spec, options.cache)
     raise ConfigError(
         f"--dataset {spec}: no such folder or file. Give a folder with one sub-folder a class, a "
-        f"table, or a built-in name ({', '.join(BUILT_IN)}); {nearest(spec, BUILT_IN)}"
+        f"table, or a built-in name; {nearest(spec, BUILT_IN)}"
     )
 
 
