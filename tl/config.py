@@ -26,6 +26,8 @@ class DataConfig:
     """How the pictures are read and divided.
 
     Attributes:
+        problem: ``single_label``, ``multi_label`` or ``regression`` (labels are read as numbers);
+            ``auto`` is ``multi_label`` where pictures have several labels, else ``single_label``.
         val_fraction: share of the pictures that choose the best epoch, 0 to below 1.
         test_fraction: share that the reported accuracy is measured on, 0 to below 1.
         max_unreadable_fraction: stop if a larger share of the files cannot be read.
@@ -33,7 +35,8 @@ class DataConfig:
         split_file: ``split.json`` of an earlier run; pictures in it keep their side.
         folds: with 2 or more, validate on one of so many parts in place of ``val_fraction``.
         fold: which of them, from 0.
-        shots: different training pictures a class to learn from, or None for all.
+        shots: different training pictures a class to learn from, or None for all; where pictures
+            have several labels, no class has fewer.
         dedupe: search for near-duplicates and keep them on one side of the split.
         identity: what tells pictures apart: ``content`` reads every file first, ``key`` takes its
             name for it (a renamed picture is a new one, a damaged one is found while training);
@@ -46,6 +49,7 @@ class DataConfig:
         root: folder that a table's paths start from and stay in; None is the table's own.
     """
 
+    problem: Literal["auto", "single_label", "multi_label", "regression"] = "auto"
     val_fraction: float = 0.15
     test_fraction: float = 0.15
     max_unreadable_fraction: float = 0.1

@@ -85,11 +85,12 @@ def report_lines(report: "CheckReport", show: int) -> list[str]:
     """
     from itertools import groupby
 
+    from tl.data.answers import answer_words
     from tl.data.findings.finding import KINDS, printable
 
     lines = [
-        f"{printable(report.dataset.name)}: {counted(len(report.dataset), 'picture')} in "
-        f"{counted(len(report.dataset.class_names), 'class')}"
+        f"{printable(report.dataset.name)}: {counted(len(report.dataset), 'picture')} "
+        f"{answer_words(report.dataset)}"
     ]
     for kind, group in groupby(report.findings, lambda one: one.kind):
         found = list(group)
@@ -118,7 +119,8 @@ def manifest_lines(made: "Manifest") -> list[str]:
     lines += [f"          {count:,} left out: {why}" for why, count in reasons(cleaned).items()]
     lines += [f"          {printable(old)!r} is now {new!r}" for old, new in cleaned.renamed]
     root = f" --set data.root={made.root}" if made.root else ""
-    return [*lines, f"next      tl finetune --dataset {path}{root}"]
+    problem = " --problem regression" if cleaned.problem == "regression" else ""
+    return [*lines, f"next      tl finetune --dataset {path}{root}{problem}"]
 
 
 @contextlib.contextmanager

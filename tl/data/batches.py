@@ -1,7 +1,8 @@
 """Batches of pictures, the same ones in the same order whatever the number of threads.
 
 Receives the examples of one side and an augmentation (a callable of picture and seed), gives
-grain datasets of (images uint8, labels int32, weights float32). Batch n is a function of the seed
+grain datasets of (images uint8, targets, weights float32): class indices as int32 (batch,), several
+classes or a value as float32 (batch, width). Batch n is a function of the seed
 and n alone; grain calls it ahead of time, in threads or processes. The batch is the record because
 grain's own work a record, with Python's lock held, would cost a tenth of the speed (measured).
 """
@@ -21,14 +22,14 @@ from numpy.typing import NDArray
 
 from tl.data.decode import NO_LIMIT, decode_picture
 from tl.data.decoded_cache import DecodedCache
-from tl.data.example import Example
+from tl.data.example import Example, Target, stack_targets
 from tl.data.resize import centre_view
 from tl.errors import DatasetError
 from tl.map_ahead import map_ahead
 
 Augment = Callable[[NDArray[np.uint8], int], NDArray[np.uint8]]
-Record = tuple[NDArray[np.uint8], int, float]
-Batch = tuple[NDArray[np.uint8], NDArray[np.int32], NDArray[np.float32]]
+Record = tuple[NDArray[np.uint8], Target, float]
+Batch = tuple[NDArray[np.uint8], NDArray[Any], NDArray[np.float32]]
 
 # OpenCV frees Python's lock, so one thread a core keeps it busy and one more bridges the waits for
 # files. Twice as many wait for each other: a tenth of the speed is lost (measured).
@@ -98,7 +99,7 @@ class PictureSource:
                 if _REPORTED.setdefault(example.key, mine) is mine:
                     _log.warning("%s is left out of training: %s", example.key, error)
                 continue
-            return image, example.label, example.weight if step == 0 else 0.0
+            return image, example.target, example.weight if step == 0 else 0.0
         raise DatasetError("none of the training pictures can be read any more")
 
     def _image(self, example: Example) -> NDArray[np.uint8]:
@@ -131,8 +132,8 @@ def training_batches(
         feed: how they are read.
 
     Returns:
-        A grain.IterDataset of (uint8 (batch, height, width, 3), int32 (batch,),
-        float32 (batch,)).
+        A grain.IterDataset of (uint8 (batch, height, width, 3), int32 (batch,) or
+        float32 (batch, width), float32 (batch,)).
     """
     batch_at = _TrainingBatch(
         PictureSource(examples, at_least=feed.at_least, cache=feed.cache),
@@ -175,7 +176,7 @@ class _TrainingBatch:
     def _record(self, position: int) -> Record:
         """Return what lies at a position of the endless sequence of shuffled epochs."""
         epoch, place = divmod(position, len(self._pictures))
-        image, label, weight = self._pictures[
+        image, target, weight = self._pictures[
             index_shuffle(
                 place,
                 max_index=len(self._pictures) - 1,
@@ -184,12 +185,12 @@ class _TrainingBatch:
             )
         ]
         # Generators hash their seeds, so a number that is met once is enough.
-        return self._augment(image, self._view_seed << 64 | position), label, weight
+        return self._augment(image, self._view_seed << 64 | position), target, weight
 
 
 def _stack(records: Iterable[Record]) -> Batch:
-    images, labels, weights = zip(*records, strict=True)
-    return np.stack(images), np.array(labels, np.int32), np.array(weights, np.float32)
+    images, targets, weights = zip(*records, strict=True)
+    return np.stack(images), stack_targets(targets), np.array(weights, np.float32)
 
 
 def evaluation_batches(
@@ -202,8 +203,8 @@ def evaluation_batches(
     pictures = PictureSource(examples)
 
     def view(index: int) -> Record:
-        image, label, weight = pictures[index]
-        return centre_view(image, size), label, weight
+        image, target, weight = pictures[index]
+        return centre_view(image, size), target, weight
 
     def batch_at(step: int) -> Batch:
         first = step * batch_size

@@ -8,6 +8,7 @@ from itertools import groupby
 import cv2
 import numpy as np
 
+from tl.data.answers import answer_words
 from tl.data.check import CheckReport
 from tl.data.decode import decode_picture
 from tl.data.example import Example
@@ -51,6 +52,7 @@ def check_page(report: CheckReport, max_pixels: int) -> str:
         max_pixels: larger pictures are not decoded for the page either.
     """
     places = {key: place for place, key in enumerate(report.dataset.keys)}
+    answers = report.dataset.answers()
     budget = [PICTURES]
 
     def image(key: str) -> str | None:
@@ -63,7 +65,7 @@ def check_page(report: CheckReport, max_pixels: int) -> str:
     def label(key: str) -> str:
         if key not in places:
             return ""
-        return str(report.dataset.class_names[report.dataset.labels[places[key]]])
+        return answers[places[key]]
 
     title = f"{_text(report.dataset.name)}: what is wrong with it"
     return "\n".join(
@@ -75,8 +77,8 @@ def check_page(report: CheckReport, max_pixels: int) -> str:
             "content=\"default-src 'none'; img-src data:; style-src 'unsafe-inline'\">",
             f"<title>{title}</title>\n<style>{_STYLE}</style>\n</head>\n<body>",
             f"<h1>{_text(report.dataset.name)}</h1>",
-            f"<p>{counted(len(report.dataset), 'picture')} in "
-            f"{counted(len(report.dataset.class_names), 'class')}: "
+            f"<p>{counted(len(report.dataset), 'picture')} "
+            f"{_text(answer_words(report.dataset))}: "
             f'<span class="error">{counted(report.count("error"), "error")}</span>, '
             f'<span class="warning">{counted(report.count("warning"), "warning")}</span></p>',
             *_summary(report),

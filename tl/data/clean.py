@@ -19,6 +19,7 @@ from tl.data.findings.pictures import BLANK_DEVIATION
 from tl.data.similar import connected
 from tl.data.split import DRAW_ORDER
 from tl.errors import ConfigError, DatasetError
+from tl.problem import Problem
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,14 +52,14 @@ class Cleaned:
         left_out: key and reason of each that does not.
         renamed: class name and what it became.
         root: folder that the keys start from.
-        has_label_sets: whether pictures have several labels.
+        problem: what the labels are for.
     """
 
     rows: tuple[Row, ...] = field(repr=False)
     left_out: tuple[tuple[str, str], ...] = field(repr=False)
     renamed: tuple[tuple[str, str], ...]
     root: Path
-    has_label_sets: bool
+    problem: Problem
 
 
 def root_of_files(dataset: Dataset) -> Path:
@@ -93,12 +94,11 @@ def clean(report: CheckReport, sides: Collection[Side] = ("val", "test")) -> Cle
     out: dict[int, str] = dict.fromkeys(looks.faults, "unreadable")
     labels: list[tuple[str, ...]] = []
     for place, identity in enumerate(looks.identities):
-        numbers = (
-            (int(dataset.labels[place]),)
-            if dataset.label_sets is None
-            else dataset.label_sets[place]
-        )
-        labels.append(tuple(dict.fromkeys(names[number] for number in numbers)))
+        if dataset.values is not None:
+            labels.append((str(dataset.values[place]),))
+        else:
+            numbers = dataset.labels_of(place)
+            labels.append(tuple(dict.fromkeys(names[number] for number in numbers)))
         if place in out:
             continue
         if dataset.identities is not None and dataset.identities[place] != identity:
@@ -124,7 +124,8 @@ def clean(report: CheckReport, sides: Collection[Side] = ("val", "test")) -> Cle
         if place not in out and identity in seen:
             out[place] = "an exact duplicate"
         seen.add(identity)
-    _drop_small_classes(report, labels, groups, out, sides)
+    if dataset.values is None:
+        _drop_small_classes(report, labels, groups, out, sides)
     rows = tuple(
         Row(
             str(dataset.keys[place]), labels[place], _side(report, place), groups[place],
@@ -146,7 +147,7 @@ def clean(report: CheckReport, sides: Collection[Side] = ("val", "test")) -> Cle
             (old, new) for old, new in zip(dataset.class_names, names, strict=True) if old != new
         ),
         root=root,
-        has_label_sets=dataset.label_sets is not None,
+        problem=dataset.problem,
     )
 
 
@@ -168,11 +169,12 @@ def manifest(cleaned: Cleaned, folder: Path) -> tuple[str, Path | None]:
     prefix = prefix.removeprefix("./")
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")
-    label = "labels" if cleaned.has_label_sets else "label"
+    several = cleaned.problem == "multi_label"
+    label = "labels" if several else "label"
     weighted = any(row.weight != 1 for row in cleaned.rows)
     table.writerow(["path", label, "split", "group", "sha256", *(["weight"] if weighted else [])])
     for row in cleaned.rows:
-        if cleaned.has_label_sets and any(SEPARATOR in label for label in row.labels):
+        if several and any(SEPARATOR in label for label in row.labels):
             raise DatasetError(f"a class of {row.key} has {SEPARATOR!r} in its name; rename it")
         table.writerow(
             [prefix + row.key, SEPARATOR.join(row.labels), row.side or "", row.group or "",
@@ -238,7 +240,8 @@ def _drop_small_classes(
     sides: Collection[Side],
 ) -> None:
     given = set() if report.dataset.sides is None else set(report.dataset.sides)
-    needs = 1 + len(set(sides) - given)
+    # Of several classes a picture, a rare one may lack a side.
+    needs = 1 + len(set(sides) - given) if report.dataset.label_sets is None else 1
     units: dict[str, set[str]] = defaultdict(set)
     for place, its in enumerate(labels):
         if place not in out and _side(report, place) in (None, "train"):

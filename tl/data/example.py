@@ -12,9 +12,13 @@ from numpy.typing import NDArray
 
 from tl.data.contents import Contents, Files, Stamp
 from tl.errors import DatasetError
+from tl.problem import Problem
 
 Side = Literal["train", "val", "test"]
 SIDES: tuple[Side, ...] = ("train", "val", "test")
+Target = int | NDArray[np.float32]
+"""What a network learns of a picture: its class, a 1 for each of its classes (n_classes,), or its
+value (1,)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +34,7 @@ class Example:
         group: pictures of one group stay on one side of a split; None is a group of its own.
         weight: in the loss, 0 or more.
         labels: all class indices of a picture that may have several, else empty.
+        vector: its target where that is not its label.
     """
 
     key: str
@@ -40,6 +45,12 @@ class Example:
     group: str | None = None
     weight: float = 1.0
     labels: tuple[int, ...] = ()
+    vector: NDArray[np.float32] | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def target(self) -> Target:
+        """What a network learns of it."""
+        return self.label if self.vector is None else self.vector
 
     @property
     def path(self) -> Path | None:
@@ -75,7 +86,7 @@ class Dataset(Sequence[Example]):
 
     Attributes:
         name: for people and for the experiment store.
-        class_names: in the order of the labels.
+        class_names: in the order of the labels; of numbers, the one name of what they measure.
         keys: str, what messages call a picture.
         labels: int32, the class of each, the first of several.
         contents: where the bytes lie.
@@ -85,6 +96,7 @@ class Dataset(Sequence[Example]):
         weights: float32, in the loss.
         identities: content hashes that the dataset itself gives, sha256 in hexadecimal digits.
         label_sets: tuples of class indices where a picture may have several labels.
+        values: float32, the number of each picture where that is what is learned; all labels are 0.
         ignored: files that are no pictures by their name.
         skipped: place and reason of every row that was left out.
     """
@@ -100,6 +112,7 @@ class Dataset(Sequence[Example]):
     weights: NDArray[np.float32] | None = field(default=None, repr=False)
     identities: Column | None = field(default=None, repr=False)
     label_sets: Column | None = field(default=None, repr=False)
+    values: NDArray[np.float32] | None = field(default=None, repr=False)
     ignored: int = 0
     skipped: tuple[tuple[str, str], ...] = field(default=(), repr=False)
 
@@ -122,7 +135,33 @@ class Dataset(Sequence[Example]):
             group=None if self.groups is None else self.groups[index],
             weight=1.0 if self.weights is None else float(self.weights[index]),
             labels=() if self.label_sets is None else self.label_sets[index],
+            vector=self._vector(index),
         )
+
+    @property
+    def problem(self) -> Problem:
+        """What its columns ask for."""
+        if self.values is not None:
+            return "regression"
+        return "single_label" if self.label_sets is None else "multi_label"
+
+    def _vector(self, place: int) -> NDArray[np.float32] | None:
+        if self.values is not None:
+            return self.values[[place]]
+        if self.label_sets is None:
+            return None
+        vector = np.zeros(len(self.class_names), np.float32)
+        vector[list(self.label_sets[place])] = 1
+        return vector
+
+    def answers(self) -> list[str]:
+        """Return what each picture is labelled with, in words."""
+        if self.values is not None:
+            return [str(value) for value in self.values]
+        names = self.class_names
+        if self.label_sets is None:
+            return [names[label] for label in self.labels.tolist()]
+        return [" and ".join(names[label] for label in labels) for labels in self.label_sets]
 
     def labels_of(self, place: int) -> tuple[int, ...]:
         """Return every label of a picture."""
@@ -149,6 +188,7 @@ class Dataset(Sequence[Example]):
             weights=chosen(self.weights),
             identities=chosen(self.identities),
             label_sets=chosen(self.label_sets),
+            values=chosen(self.values),
             ignored=self.ignored,
             skipped=self.skipped,
         )
@@ -167,16 +207,18 @@ def column(values: Sequence[Any]) -> Column:
     return np.fromiter(values, object, len(values))
 
 
-def fingerprint(
-    identities: Sequence[str], labels: Sequence[int], class_names: Sequence[str]
-) -> str:
+def stack_targets(targets: Sequence[Target]) -> NDArray[Any]:
+    """Return class indices as int32 (n,), others as float32 (n, width)."""
+    return np.array(targets, np.int32 if isinstance(targets[0], int) else np.float32)
+
+
+def fingerprint(identities: Sequence[str], answers: Sequence[str]) -> str:
     """Return a hash over what the pictures are and how they are labelled.
 
     Neither paths nor times nor the order count: the same pictures under the same class names
     have the same fingerprint anywhere. 32 hexadecimal digits (MLflow takes at most 36).
     """
     lines = sorted(
-        f"{identity} {class_names[label]}"
-        for identity, label in zip(identities, labels, strict=True)
+        f"{identity} {answer}" for identity, answer in zip(identities, answers, strict=True)
     )
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:32]

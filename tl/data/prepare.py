@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tl.config import DataConfig
+from tl.data.answers import refuse_unlearnable
 from tl.data.contents import Files
 from tl.data.example import SIDES, Column, Dataset, Side, column, fingerprint
 from tl.data.formats.options import SourceOptions
@@ -19,6 +20,7 @@ from tl.data.similar import near_duplicate_groups
 from tl.data.sources import open_dataset
 from tl.data.split import assign_sides, few_shot, read_split
 from tl.errors import DatasetError
+from tl.problem import Problem
 
 CONTENT_LIMIT = 100_000
 """Pictures up to which ``identity = auto`` reads every file before training."""
@@ -79,6 +81,11 @@ class PreparedData:
         """In label order."""
         return self.pictures.dataset.class_names
 
+    @property
+    def problem(self) -> Problem:
+        """What is learned of the pictures."""
+        return self.pictures.dataset.problem
+
     def side(self, *sides: Side) -> Dataset:
         """Return the pictures of one side, or of several."""
         places = [place for place, side in enumerate(self.sides) if side in sides]
@@ -91,6 +98,10 @@ class PreparedData:
     def counts(self) -> dict[str, dict[str, int]]:
         """Return ``{"train": {"daisy": 105, ...}, ...}``."""
         return {side: self.side(side).class_counts() for side in SIDES}
+
+    def side_counts(self) -> dict[str, int]:
+        """Return the number of pictures of every side."""
+        return {side: self.sides.count(side) for side in SIDES}
 
 
 def prepare_data(
@@ -112,25 +123,20 @@ def prepare_data(
 
     Raises:
         ConfigError: no such dataset.
-        DatasetError: too many unreadable pictures, one class only, or a class too small to split.
+        DatasetError: too many unreadable pictures, one class or value only, or a class too small
+            to split.
     """
     pictures = read_pictures(spec, config, cache=cache, on_progress=on_progress)
-    names = pictures.dataset.class_names
-    if pictures.examples.label_sets is not None:
-        raise DatasetError(
-            f"{spec} gives pictures several labels; training takes one label a picture so far"
-        )
-    if len(names) < 2:
-        raise DatasetError(
-            f"{spec} has one class only ({', '.join(names)}); telling pictures apart needs two or "
-            "more sub-folders with pictures"
-        )
-    if config.folds and pictures.examples.sides is not None and "val" in pictures.examples.sides:
+    examples, names = pictures.examples, pictures.dataset.class_names
+    refuse_unlearnable(examples, spec)
+    labels: list[int | tuple[int, ...]]
+    labels = (examples.labels if examples.label_sets is None else examples.label_sets).tolist()
+    if config.folds and examples.sides is not None and "val" in examples.sides:
         raise DatasetError(
             f"{spec} gives its own validation pictures, so data.folds = {config.folds} has nothing "
             "to divide; leave one of them out"
         )
-    given_groups = pictures.examples.groups
+    given_groups = examples.groups
     groups: list[list[str | None]] = [] if given_groups is None else [given_groups.tolist()]
     in_groups = 0
     if config.dedupe:
@@ -139,25 +145,28 @@ def prepare_data(
         groups.append(similar)
     sides = assign_sides(
         pictures.identities.tolist(),
-        pictures.examples.labels.tolist(),
+        labels,
         class_names=names,
         seed=seed,
         val_fraction=config.val_fraction,
         test_fraction=config.test_fraction,
-        given=_listed(pictures.examples.sides),
+        # Of several classes a picture some are rarer than there are sides.
+        required=SIDES if examples.label_sets is None else ("train",),
+        given=_listed(examples.sides),
         groups=groups,
         earlier=read_split(Path(config.split_file)) if config.split_file else None,
         fold=(config.fold, config.folds) if config.folds else None,
     )
-    keys = pictures.examples.keys
-    left_out = tuple(key for key, side in zip(keys, sides, strict=True) if side is None)
-    data = _kept(pictures, sides, [side is not None for side in sides])
+    left_out = tuple(key for key, side in zip(examples.keys, sides, strict=True) if side is None)
+    divided = [side is not None for side in sides]
+    data = _kept(pictures, sides, divided)
+    refuse_unlearnable(data.side("train"), spec)
     data = replace(data, left_out=left_out, near_duplicates=in_groups)
     if config.shots is None:
         return data
     kept = few_shot(
         data.pictures.identities.tolist(),
-        data.pictures.examples.labels.tolist(),
+        [one for one, is_divided in zip(labels, divided, strict=True) if is_divided],
         data.sides,
         shots=config.shots,
         seed=seed,
@@ -201,6 +210,7 @@ def source_options(config: DataConfig, cache: Path | None) -> SourceOptions:
         label_column=config.label_column,
         root=Path(config.root).expanduser() if config.root else None,
         cache=cache,
+        problem=config.problem,
     )
 
 
@@ -224,7 +234,6 @@ def read_pictures(
         DatasetError: more unreadable pictures than the limit.
     """
     dataset = open_dataset(spec, source_options(config, cache))
-    class_names = dataset.class_names
     by_key = config.identity == "key" or (
         config.identity == "auto" and len(dataset) > CONTENT_LIMIT
     )
@@ -236,7 +245,7 @@ def read_pictures(
             examples=dataset,
             identities=identities,
             unreadable=(),
-            fingerprint=fingerprint(identities.tolist(), dataset.labels.tolist(), class_names),
+            fingerprint=fingerprint(identities.tolist(), dataset.answers()),
         )
     looks = inspect_examples(
         dataset,
@@ -259,7 +268,7 @@ def read_pictures(
         examples=examples,
         identities=identities,
         unreadable=unreadable,
-        fingerprint=fingerprint(identities.tolist(), examples.labels.tolist(), class_names),
+        fingerprint=fingerprint(identities.tolist(), examples.answers()),
         sizes=np.array([(looks[place].height, looks[place].width) for place in good], np.int32),
         kinds=column([looks[place].kind for place in good]),
     )

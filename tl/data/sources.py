@@ -6,6 +6,7 @@ Nothing is decoded here.
 from collections.abc import Callable
 from pathlib import Path
 
+from tl.data.answers import settle_problem
 from tl.data.example import Dataset
 from tl.data.formats.arrays import has_cifar, has_idx, read_cifar, read_idx, read_npz
 from tl.data.formats.builtin import BUILT_IN, read_built_in
@@ -29,8 +30,13 @@ def open_dataset(spec: str, options: SourceOptions = NO_OPTIONS) -> Dataset:
 
     Raises:
         ConfigError: no such folder, file, name or column.
-        DatasetError: no classes, no picture, or a damaged file.
+        DatasetError: no classes, no picture, a damaged file, or labels that are not what the
+            problem needs.
     """
+    return settle_problem(_open(spec, options), options.problem)
+
+
+def _open(spec: str, options: SourceOptions) -> Dataset:
     path = Path(spec).expanduser()
     if path.is_dir():
         for is_here, read in _FOLDERS:
@@ -72,7 +78,7 @@ def _table(path: Path, options: SourceOptions) -> Dataset:
 
 
 def _shards(path: Path, options: SourceOptions) -> Dataset:
-    return read_shards(path, options.label_column)
+    return read_shards(path, options.label_column, numeric=options.problem == "regression")
 
 
 _FOLDERS: tuple[tuple[Callable[[Path], bool], _Read], ...] = (

@@ -20,12 +20,13 @@ DRAW_ORDER: tuple[Side, ...] = ("test", "val", "train")
 
 def assign_sides(
     identities: Sequence[str],
-    labels: Sequence[int],
+    labels: Sequence[int | tuple[int, ...]],
     *,
     class_names: Sequence[str],
     seed: int,
     val_fraction: float,
     test_fraction: float,
+    required: Collection[Side] = SIDES,
     given: Sequence[Side | None] | None = None,
     groups: Sequence[Sequence[str | None]] = (),
     earlier: Mapping[str, Side] | None = None,
@@ -35,9 +36,11 @@ def assign_sides(
 
     Args:
         identities: content hashes; equal ones always share a side.
-        labels: class index of each.
+        labels: class index of each, or all of them.
         class_names: for messages.
         seed: another seed, another split.
+        required: sides that a class may not lack; on others that are asked for, a class that has
+            too few pictures is missing.
         val_fraction: expected share for validation, of the pictures without a given side.
         test_fraction: likewise for the test.
         given: sides that the dataset itself gives; where validation or test is not among
@@ -65,9 +68,10 @@ def assign_sides(
     alone = [(label,) for label in range(len(class_names))]  # shared: a million rows, few classes
     unit_labels: dict[str, tuple[int, ...]] = {}
     for unit, label in zip(units, labels, strict=True):
-        known = unit_labels.setdefault(unit, alone[label])
-        if label not in known:
-            unit_labels[unit] = (*known, label)
+        its_labels = label if isinstance(label, tuple) else alone[label]
+        known = unit_labels.setdefault(unit, its_labels)
+        if known is not its_labels:
+            unit_labels[unit] = tuple(dict.fromkeys((*known, *its_labels)))
     unit_sides: dict[str, set[Side]] = defaultdict(set)
     for unit, identity in zip(units, identities, strict=True):
         if identity in fixed:
@@ -82,7 +86,7 @@ def assign_sides(
             (side for side, (low, high) in intervals.items() if low <= position < high), "train"
         )
     try:
-        _fill_empty_sides(chosen, free, unit_labels, class_names, wanted, bool(groups))
+        _fill_empty_sides(chosen, free, unit_labels, class_names, wanted, required, bool(groups))
     except DatasetError as error:
         if divided := sum(len(sides) > 1 for sides in unit_sides.values()):
             raise DatasetError(
@@ -120,7 +124,7 @@ def _intervals(
 
 def few_shot(
     identities: Sequence[str],
-    labels: Sequence[int],
+    labels: Sequence[int | tuple[int, ...]],
     sides: Sequence[Side],
     *,
     shots: int,
@@ -131,7 +135,8 @@ def few_shot(
 
     Args:
         identities: of every picture.
-        labels: of every picture.
+        labels: class index of every picture, or all of them; a picture chosen for one of its
+            classes has the others too, which then have more.
         sides: of every picture.
         shots: different training pictures a class.
         seed: another seed, another choice.
@@ -145,9 +150,11 @@ def few_shot(
         DatasetError: a class has fewer different training pictures.
     """
     pools: dict[int, set[str]] = defaultdict(set)
-    for identity, label, side in zip(identities, labels, sides, strict=True):
+    several = [label if isinstance(label, tuple) else (label,) for label in labels]
+    for identity, its_labels, side in zip(identities, several, sides, strict=True):
         if side == "train":
-            pools[label].add(identity)
+            for label in its_labels:
+                pools[label].add(identity)
     chosen: dict[int, set[str]] = {}
     for label, name in enumerate(class_names):
         pool = pools[label]
@@ -159,8 +166,8 @@ def few_shot(
         # A draw of its own, or the pictures nearest to the threshold of the split would be taken.
         chosen[label] = set(sorted(pool, key=lambda one: draw(f"shot {one}", seed))[:shots])
     return [
-        side != "train" or identity in chosen[label]
-        for identity, label, side in zip(identities, labels, sides, strict=True)
+        side != "train" or any(identity in chosen[label] for label in its_labels)
+        for identity, its_labels, side in zip(identities, several, sides, strict=True)
     ]
 
 
@@ -222,6 +229,7 @@ def _fill_empty_sides(
     labels: Mapping[str, Collection[int]],
     class_names: Sequence[str],
     wanted: Sequence[Side],
+    required: Collection[Side],
     grouped: bool,
 ) -> None:
     """Give a side that has no picture of a class the group that was drawn nearest to it."""
@@ -231,18 +239,23 @@ def _fill_empty_sides(
             members[label].append(unit)
     count = Counter((label, side) for unit, side in chosen.items() for label in labels[unit])
 
-    def can_leave(unit: str) -> bool:
-        """Tell whether each of its classes keeps another picture on its side."""
+    def can_leave(unit: str, side: Side) -> bool:
+        """Tell whether each of its classes keeps another picture where it is, if it must."""
+        if side == "train" and chosen[unit] not in required:
+            return True
         return all(count[label, chosen[unit]] >= 2 for label in labels[unit])
 
     for label, name in enumerate(class_names):
         for side in ("train", *wanted):
             if count[label, side]:
                 continue
-            spare = [unit for unit in members[label] if can_leave(unit)]
+            spare = [unit for unit in members[label] if can_leave(unit, side)]
+            if not spare and side not in required:
+                continue
             if not spare:
                 counts: dict[Side, int] = {one: count[label, one] for one in SIDES}
-                raise _too_few(name, counts, side, wanted, grouped)
+                needed = [one for one in wanted if one in required]
+                raise _too_few(name, counts, side, needed, grouped)
             donor = max((chosen[unit] for unit in spare), key=lambda one: count[label, one])
             candidates = [unit for unit in spare if chosen[unit] == donor]
             is_above = DRAW_ORDER.index(donor) > DRAW_ORDER.index(side)

@@ -258,11 +258,21 @@ def test_new_picture_of_a_group_on_two_sides_is_left_out_and_named(
     assert again.split() == data.split()
 
 
-def test_several_labels_are_refused_until_there_is_a_head_for_them(table: Path) -> None:
-    write_table(table.parent, ["a/000.png,x|y", "a/001.png,x", "b/000.png,y"], "path,labels")
+def test_fingerprint_tells_labels_of_every_problem_apart(table: Path) -> None:
+    rows = ["a/000.png,1|2", "a/001.png,1", "b/000.png,2", "b/001.png,1"]
+    other = ["a/000.png,1", *rows[1:]]
+    numbers = [row.replace("1|2", "1.5") for row in rows]
+    seen = []
+    kinds = (
+        (rows, DataConfig()),
+        (other, DataConfig(problem="multi_label")),
+        (numbers, DataConfig(problem="regression")),
+    )
+    for lines, config in kinds:
+        write_table(table.parent, lines, "path,labels")
+        seen.append(read_pictures(str(table), config, cache=None).fingerprint)
 
-    with pytest.raises(DatasetError, match="one label a picture so far"):
-        prepare_data(str(table), DataConfig(), seed=0, cache=None)
+    assert len(set(seen)) == 3
 
 
 def test_near_duplicates_are_kept_on_one_side(make_folder: MakeFolder) -> None:

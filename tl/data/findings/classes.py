@@ -24,8 +24,14 @@ def class_findings(
         identities: of each; copies count once, and so does a group.
         sides: what a split takes besides training, unless the dataset gives it.
     """
+    if dataset.values is not None:
+        if len(set(dataset.values.tolist())) < 2:
+            keys = dataset.keys[:1].tolist()
+            yield finding("one_class", keys, f"one value only: {', '.join(dataset[:1].answers())}")
+        return
     given = set() if dataset.sides is None else set(dataset.sides)
-    needs = 1 + len(set(sides) - given)
+    # Of several classes a picture, a rare one may lack a side.
+    needs = 1 + len(set(sides) - given) if dataset.label_sets is None else 1
     units: dict[int, set[str]] = defaultdict(set)
     training: dict[int, set[str]] = defaultdict(set)
     first: dict[int, str] = {}

@@ -4,6 +4,8 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from tl.data.example import Dataset
 from tl.data.findings.finding import Finding, finding, names_of
 
@@ -35,7 +37,8 @@ def _conflicts(
     dataset: Dataset, identities: Sequence[str], places: Sequence[int]
 ) -> Iterator[Finding]:
     keys = [dataset.keys[place] for place in places]
-    labels = {place: _labels(dataset, place) for place in places}
+    chosen = dataset.take(np.array(places))
+    labels = dict(zip(places, chosen.answers(), strict=True))
     sides = {place: None if dataset.sides is None else dataset.sides[place] for place in places}
     if len(set(labels.values())) > 1:
         same = _same_bytes(identities, places, labels)
@@ -100,7 +103,3 @@ def group_findings(dataset: Dataset) -> Iterator[Finding]:
             yield finding(
                 "leakage", list(sides.values()), f"group {group!r} is on two sides: {shown}"
             )
-
-
-def _labels(dataset: Dataset, place: int) -> str:
-    return " and ".join(dataset.class_names[label] for label in dataset.labels_of(place))

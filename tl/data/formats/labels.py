@@ -1,6 +1,6 @@
-"""Class names and label numbers from whatever a file calls its classes."""
+"""Class names and label numbers from whatever a file calls its classes; or the numbers it gives."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -38,6 +38,28 @@ def number_labels(values: Sequence[Any], where: str) -> tuple[tuple[str, ...], N
             raise DatasetError(f"{where}: the label {name!r} cannot be printed; rename it")
     numbers = {value: number for number, value in enumerate(ordered)}
     return tuple(names), np.fromiter((numbers[value] for value in values), np.int32, len(values))
+
+
+def read_numbers(values: Sequence[Any], where: Callable[[int], str]) -> NDArray[np.float32]:
+    """Read labels as numbers to be learned.
+
+    Args:
+        values: numbers, or text of one, one a picture.
+        where: what messages call the label at a place.
+
+    Raises:
+        DatasetError: text that is no number, or one that is not finite in 32 bits.
+    """
+    numbers = np.empty(len(values), np.float32)
+    for place, value in enumerate(values):
+        try:
+            with np.errstate(over="ignore"):
+                numbers[place] = float(value)
+        except (TypeError, ValueError):
+            numbers[place] = np.nan
+        if not np.isfinite(numbers[place]):
+            raise DatasetError(f"{where(place)} is {value!r}, no finite number")
+    return numbers
 
 
 def _is_integer(value: object) -> bool:

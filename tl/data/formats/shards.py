@@ -12,11 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tl.data.contents import TarMembers
 from tl.data.example import Dataset, Side, column
 from tl.data.formats.folder import SIDE_FOLDERS, is_picture
-from tl.data.formats.labels import number_labels
+from tl.data.formats.labels import number_labels, read_numbers
 from tl.errors import DatasetError
 
 LABEL_ENDINGS = ("cls", "json", "txt")
@@ -31,12 +32,13 @@ def has_shards(root: Path) -> bool:
     return any(root.glob("*.tar"))
 
 
-def read_shards(path: Path, label_key: str | None = None) -> Dataset:
+def read_shards(path: Path, label_key: str | None = None, *, numeric: bool = False) -> Dataset:
     """Read one tar archive, or all of a folder; a shard called ``train-...`` gives the side.
 
     Args:
         path: of the archive or folder.
         label_key: key of the label in ``.json`` members, where it is not a usual one.
+        numeric: whether labels are numbers to be learned.
 
     Raises:
         DatasetError: compressed, cut off, or without a label for each picture.
@@ -49,7 +51,7 @@ def read_shards(path: Path, label_key: str | None = None) -> Dataset:
     skipped: list[tuple[str, str]] = []
     for shard, archive in enumerate(archives):
         named = _SIDE.match(archive.name)
-        for key, picture, label in _samples(archive, label_key):
+        for key, picture, label in _samples(archive, label_key, numeric):
             if picture is None or label is None:
                 missing = "no picture" if picture is None else "no label"
                 skipped.append((f"{archive.name}/{key}", missing))
@@ -63,7 +65,13 @@ def read_shards(path: Path, label_key: str | None = None) -> Dataset:
             f"{path} has no picture with a label ({len(skipped)} with one of the two); beside "
             "KEY.jpg belongs KEY.cls, KEY.txt, or KEY.json with a label in it"
         )
-    names, labels = number_labels(values, str(path))
+    names: tuple[str, ...] = ("value",)
+    numbers: NDArray[np.float32] | None = None
+    if numeric:
+        numbers = read_numbers(values, lambda at: f"{path}: the label of {keys[at]}")
+        labels = np.zeros(len(keys), np.int32)
+    else:
+        names, labels = number_labels(values, str(path))
     shards, offsets, sizes = (np.array(part) for part in zip(*places, strict=True))
     return Dataset(
         name=path.stem,
@@ -73,12 +81,13 @@ def read_shards(path: Path, label_key: str | None = None) -> Dataset:
         contents=TarMembers(archives, shards.astype(np.int32), offsets, sizes),
         rows=np.arange(len(keys)),
         sides=column(sides),
+        values=numbers,
         skipped=tuple(skipped),
     )
 
 
 def _samples(
-    archive: Path, label_key: str | None
+    archive: Path, label_key: str | None, numeric: bool
 ) -> Iterator[tuple[str, tarfile.TarInfo | None, Any]]:
     """Yield key, picture and label of the members that share a key."""
     key: str | None = None
@@ -102,7 +111,8 @@ def _samples(
                 elif ending in LABEL_ENDINGS and member.size <= _LABEL_BYTES:
                     file = tar.extractfile(member)
                     assert file is not None  # a regular file
-                    found = _label(file.read(), ending, label_key, f"{archive}: {member.name}")
+                    where = f"{archive}: {member.name}"
+                    found = _label(file.read(), ending, label_key, where, numeric)
                     label = found if label is None else label
             if key is not None:
                 yield key, picture, label
@@ -120,7 +130,7 @@ def _key(name: str) -> tuple[str, str]:
     return f"{folder}/{stem}" if folder else stem, ending.lower()
 
 
-def _label(data: bytes, ending: str, label_key: str | None, where: str) -> Any:
+def _label(data: bytes, ending: str, label_key: str | None, where: str, numeric: bool) -> Any:
     text = data.decode("utf-8", "replace").strip()
     if ending != "json":
         return text or None
@@ -131,6 +141,6 @@ def _label(data: bytes, ending: str, label_key: str | None, where: str) -> Any:
     wanted: Sequence[str] = (label_key,) if label_key else LABEL_KEYS
     found = next((facts[one] for one in wanted if one in facts), None) if isinstance(
         facts, dict) else facts  # fmt: skip
-    if found is not None and not isinstance(found, str | int):
+    if found is not None and not isinstance(found, str | int | (float if numeric else str)):
         raise DatasetError(f"{where}: the label is {found!r}, neither text nor an integer")
     return str(found) if found is not None else None

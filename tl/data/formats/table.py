@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from tl.data.contents import ArrowColumn, Contents, Files
 from tl.data.example import Column, Dataset, column
 from tl.data.formats.folder import SIDE_FOLDERS
-from tl.data.formats.labels import number_labels
+from tl.data.formats.labels import number_labels, read_numbers
 from tl.data.formats.options import SourceOptions
 from tl.errors import ConfigError, DatasetError, nearest
 from tl.written_aside import written_aside
@@ -36,6 +36,7 @@ from tl.written_aside import written_aside
 PATHS = ("path", "file", "filename", "file_name", "filepath", "image_path", "image")
 BYTES = ("bytes", "image_bytes", "image")
 LABELS = ("label", "labels", "class", "category", "class_name", "target")
+VALUES = (*LABELS, "value")  # of numbers to be learned
 SIDES = ("split", "side", "subset")
 GROUPS = ("group", "group_id")
 WEIGHTS = ("weight", "sample_weight")
@@ -167,7 +168,13 @@ class _Table:
         self._names = names
 
     def dataset(self) -> Dataset:
-        label_column = self._find(LABELS, self._options.label_column, "label_column", "the classes")
+        numeric = self._options.problem == "regression"
+        label_column = self._find(
+            VALUES if numeric else LABELS,
+            self._options.label_column,
+            "label_column",
+            "numbers" if numeric else "the classes",
+        )
         bytes_column = next((name for name in BYTES if name in self._raw), None) or next(
             iter(self._raw), None
         )
@@ -177,7 +184,12 @@ class _Table:
         cells = self._table.column(label_column)
         usable = self._usable(cells, None if bytes_column else path_column)
         keys, contents = self._contents(path_column, bytes_column, usable)
-        class_names, labels, label_sets = self._labels(label_column, usable)
+        values = self._values(label_column, usable) if numeric else None
+        class_names, labels, label_sets = (
+            self._labels(label_column, usable)
+            if values is None
+            else ((label_column,), np.zeros(len(values), np.int32), None)
+        )
         lost = np.flatnonzero(~usable)
         return Dataset(
             name=self._path.stem,
@@ -191,6 +203,7 @@ class _Table:
             weights=self._weights(usable),
             identities=self._identities(usable),
             label_sets=label_sets,
+            values=values,
             skipped=tuple((f"row {row + 1}", "no path or no label") for row in lost),
         )
 
@@ -268,7 +281,10 @@ class _Table:
         if name.lower() == "labels" and pa.types.is_string(kind):
             return _several([_split(text) for text in cells.to_pylist()], where)
         if not (pa.types.is_integer(kind) or _is_text(self._table.schema.field(name))):
-            raise DatasetError(f"{where} is {kind}; labels are text or integers")
+            raise DatasetError(
+                f"{where} is {kind}; labels are text or integers, or "
+                "numbers with --problem regression"
+            )
         given = _hugging_face_names(self._table.schema.metadata, name)
         if given and pa.types.is_integer(kind):
             numbers = cells.to_numpy()
@@ -277,6 +293,11 @@ class _Table:
             return given, numbers.astype(np.int32), None
         names, labels = number_labels(cells.to_pylist(), where)
         return names, labels, None
+
+    def _values(self, name: str, usable: NDArray[np.bool_]) -> NDArray[np.float32]:
+        cells = self._table.column(name).filter(pa.array(usable)).to_pylist()
+        rows = np.flatnonzero(usable) + 1
+        return read_numbers(cells, lambda at: f"{self._path}, row {rows[at]}: column {name!r}")
 
     def _sides(self, usable: NDArray[np.bool_]) -> Column | None:
         found = self._texts(SIDES, usable)
