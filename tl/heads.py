@@ -1,13 +1,21 @@
-"""What is put on top of a backbone: features in, logits out."""
+"""What is put on top of a backbone: features in, logits or values out."""
 
 import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from tl.problem import Problem, Unit
+
 NORM = "head_norm"
+UNIT = "head_unit"
 
 
-def linear_head(features: keras.KerasTensor, n_classes: int, dropout: float) -> keras.KerasTensor:
+def linear_head(
+    features: keras.KerasTensor,
+    n_outputs: int,
+    dropout: float,
+    problem: Problem = "single_label",
+) -> keras.KerasTensor:
     """Attach a standardisation and one linear layer.
 
     The standardisation has the mean and variance of the training pictures' features
@@ -16,21 +24,53 @@ def linear_head(features: keras.KerasTensor, n_classes: int, dropout: float) -> 
     The kernel begins at zero, so that every class begins equally likely and the first loss is
     log(n_classes) whatever the scale of the features (BiT, Kolesnikov et al. 2020).
 
+    For regression the linear layer gives standardised values, and a fixed layer after it turns
+    them to the user's unit (`set_unit`): a step of an optimizer then means the same in years and in
+    seconds.
+
     Args:
         features: (batch, n_features), float32.
-        n_classes: width of the output.
+        n_outputs: width of the output.
         dropout: share of features dropped while training.
+        problem: what the outputs are.
 
     Returns:
-        Logits, (batch, n_classes), float32 also under mixed precision.
+        Logits, or values, (batch, n_outputs), float32 also under mixed precision.
     """
     x = keras.layers.BatchNormalization(
         center=False, scale=False, epsilon=1e-5, trainable=False, dtype="float32", name=NORM
     )(features)
     x = keras.layers.Dropout(dropout, dtype="float32", name="head_dropout")(x)
+    x = keras.layers.Dense(n_outputs, kernel_initializer="zeros", dtype="float32", name="logits")(x)
+    if problem != "regression":
+        return x
     return keras.layers.Dense(
-        n_classes, kernel_initializer="zeros", dtype="float32", name="logits"
+        1, kernel_initializer="ones", trainable=False, dtype="float32", name=UNIT
     )(x)
+
+
+def set_unit(head: keras.Model, values: NDArray[np.float32], weights: NDArray[np.float32]) -> None:
+    """Give a head of values the unit of the training values; a head of classes has none.
+
+    Args:
+        head: of `linear_head`.
+        values: (n_pictures, 1).
+        weights: (n_pictures,), of each.
+    """
+    if any(layer.name == UNIT for layer in head.layers):
+        exact = values[:, 0].astype(np.float64)
+        mean = np.average(exact, weights=weights)
+        deviation = np.sqrt(np.average(np.square(exact - mean), weights=weights))
+        # Where all that have weight are alike, any will do.
+        head.get_layer(UNIT).set_weights([np.array([[deviation or 1.0]]), np.array([mean])])
+
+
+def unit_of(model: keras.Model) -> Unit:
+    """Return the unit of a model's values; of one without a layer for it, the plain one."""
+    if not any(layer.name == UNIT for layer in model.layers):
+        return Unit()
+    kernel, bias = model.get_layer(UNIT).get_weights()
+    return Unit(float(bias[0]), float(kernel[0, 0]))
 
 
 def standardised(head: keras.Model, features: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -7,11 +7,26 @@ table a layer: `tl.data.answers` (columns), `tl.training.objectives` (of the sol
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from tl.errors import ConfigError
 
 Problem = Literal["single_label", "multi_label", "regression"]
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """How values to be learned are scaled: networks learn well what has mean 0 and deviation 1.
+
+    Attributes:
+        mean: of the training values, weighted.
+        deviation: standard deviation of them, above 0.
+    """
+
+    mean: float = 0.0
+    deviation: float = 1.0
+
 
 _NO_CLASSES = "numbers have no classes"
 _WITHOUT_MEANING: Mapping[Problem, Mapping[str, str]] = {

@@ -4,7 +4,8 @@ import keras
 import numpy as np
 import pytest
 
-from tl.heads import NORM, linear_head, standardise
+from tl.heads import NORM, linear_head, set_unit, standardise, unit_of
+from tl.problem import Unit
 
 
 def new_head(n_features: int = 4, n_classes: int = 3) -> keras.Model:
@@ -66,3 +67,26 @@ def test_logits_are_float32_under_mixed_precision() -> None:
         assert new_head().output.dtype == "float32"
     finally:
         keras.config.set_dtype_policy(before)
+
+
+def test_head_of_values_answers_in_their_unit_and_keeps_it_fixed() -> None:
+    features = keras.Input((4,))
+    head = keras.Model(features, linear_head(features, 1, 0.5, "regression"))
+    values = np.array([[1000.0], [3000.0], [9000.0]], np.float32)
+
+    set_unit(head, values, np.array([1, 1, 0], np.float32))
+
+    assert unit_of(head) == Unit(2000.0, 1000.0)
+    answer = np.asarray(head(np.ones((2, 4), np.float32)))
+    np.testing.assert_allclose(answer, 2000.0)  # a kernel of zeros answers the mean
+    assert [variable.path.split("/")[0] for variable in head.trainable_variables] == ["logits"] * 2
+
+
+def test_head_of_classes_has_no_unit() -> None:
+    head = new_head()
+    before = head.get_weights()
+
+    set_unit(head, np.zeros((3, 1), np.float32), np.ones(3, np.float32))
+
+    assert unit_of(head) == Unit()
+    assert all(map(np.array_equal, before, head.get_weights()))

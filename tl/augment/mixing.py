@@ -1,7 +1,7 @@
 """Mixup and CutMix: pictures of one batch mixed in pairs, and their labels with them.
 
-Receives a batch with one-hot labels, gives a batch of the same shape with soft labels. The same
-batch and seed give the same mix.
+Receives a batch with a row of numbers a picture, such as one-hot labels, gives one of the same
+shape. The same batch and seed give the same mix.
 """
 
 import numpy as np
@@ -24,7 +24,7 @@ def mixup(
 
     Args:
         images: (batch, height, width, 3).
-        labels: (batch, n_classes), rows that sum to 1.
+        labels: (batch, width), such as rows of shares.
         alpha: the share lambda of the first picture is drawn from Beta(alpha, alpha), anew for
             each; 0 mixes nothing.
         seed: of shares and partners.
@@ -52,7 +52,7 @@ def cutmix(
 
     Args:
         images: (batch, height, width, 3).
-        labels: (batch, n_classes), rows that sum to 1.
+        labels: (batch, width), such as rows of shares.
         alpha: the share lambda of the picture that stays is drawn from Beta(alpha, alpha); 0
             mixes nothing. The paper takes 1.
         seed: of shares, partners and places.

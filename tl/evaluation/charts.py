@@ -4,15 +4,16 @@ import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
-from tl.training.progress import EpochRecord
+from tl.training.progress import SCORES, EpochRecord
 
 
 def draw_curves(records: Sequence[EpochRecord], path: Path) -> None:
-    """Draw loss and accuracy of every phase over all epochs."""
+    """Draw the loss and the figure beside it of every phase over all epochs."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(10, 4), layout="constrained")
-    for axes, name in zip(figure.subplots(1, 2), ("loss", "accuracy"), strict=True):
+    score = next((one for one in SCORES if one in records[0].metrics), SCORES[0])
+    for axes, name in zip(figure.subplots(1, 2), ("loss", score), strict=True):
         for key, style, label in ((name, "-", "training"), (f"val_{name}", "--", "validation")):
             points = [
                 (index, record.metrics[key])

@@ -9,19 +9,21 @@ from typing import Any
 import keras
 
 from tl.errors import TrainingError
-from tl.training.losses import SmoothedCrossEntropy, accuracy_metric
+from tl.heads import unit_of
+from tl.problem import Problem
+from tl.training.losses import loss_and_metric
 from tl.training.progress import EpochRecord, Listener
 
 
 def compile_classifier(
-    model: keras.Model, optimizer: keras.optimizers.Optimizer, label_smoothing: float = 0.0
+    model: keras.Model,
+    optimizer: keras.optimizers.Optimizer,
+    label_smoothing: float = 0.0,
+    problem: Problem = "single_label",
 ) -> None:
-    """Compile a model that gives logits for batches of (images or features, labels, weights)."""
-    model.compile(
-        optimizer=optimizer,
-        loss=SmoothedCrossEntropy(label_smoothing),
-        weighted_metrics=[accuracy_metric()],
-    )
+    """Compile a model with a head for batches of (images or features, targets, weights)."""
+    loss, metric = loss_and_metric(problem, unit_of(model), label_smoothing)
+    model.compile(optimizer=optimizer, loss=loss, weighted_metrics=[metric])
 
 
 def run_phase(

@@ -1,6 +1,6 @@
-"""The head: features of the frozen backbone once, then the best linear classifier on them.
+"""The head: features of the frozen backbone once, then the best linear head on them.
 
-No gradient steps: the classifier is solved for a path of penalties in seconds, and validation
+No gradient steps: the head is solved for a path of penalties in seconds, and validation
 chooses among them. Each point of the path counts as an epoch in reports.
 """
 
@@ -13,8 +13,9 @@ from tl.augment.flip_harm import flip_harm, probe_predictions
 from tl.data.batches import evaluation_batches, training_batches
 from tl.errors import TrainingError
 from tl.features import extract_features
-from tl.heads import standardise, standardised
-from tl.training.probe import Solution, Table, measure, solve_path
+from tl.heads import set_unit, standardise, standardised, unit_of
+from tl.training.objectives import Objective, objective_of
+from tl.training.probe import CLASSES, Solution, Table, measure, solve_path
 from tl.training.progress import HEAD, EpochRecord
 from tl.training.task import Task
 from tl.transforms import mirrors
@@ -38,22 +39,27 @@ def train_head(task: Task) -> list[EpochRecord]:
     _refuse_no_numbers(arrays[0], held_out)
     head = task.classifier.head
     standardise(head, arrays[0])
+    set_unit(head, *arrays[1:])
+    objective = objective_of(task.problem, unit_of(head))
     training = Table(standardised(head, arrays[0]), *arrays[1:])
     validation = None
     if held_out is not None:
         validation = Table(standardised(head, held_out[0]), *held_out[1:])
     given = task.config.training.penalty
-    penalties = (given,) if given else PENALTIES if validation else (PENALTY,)
-    n_classes = head.output_shape[-1]
+    usual = PENALTIES if validation else (PENALTY,)
+    # A loss that bends more takes a stronger penalty to be held as straight.
+    bend = objective.bend / CLASSES.bend
+    penalties = (given,) if given else tuple(bend * penalty for penalty in usual)
+    n_outputs = head.output_shape[-1]
     smoothing = task.config.training.label_smoothing
     task.listener.phase_started(HEAD, len(penalties), 1)
     records: list[EpochRecord] = []
     began, iterations, best_loss, best_at = time.perf_counter(), 0, np.inf, 0
     for point, solution in enumerate(
-        solve_path(training, n_classes, penalties, smoothing), start=1
+        solve_path(training, n_outputs, penalties, smoothing, objective), start=1
     ):
         iterations += solution.iterations
-        metrics = _metrics(solution, training, validation, smoothing)
+        metrics = _metrics(solution, training, validation, smoothing, objective)
         loss = metrics.get("val_loss", metrics["loss"])
         best = loss < best_loss
         if best:
@@ -92,15 +98,19 @@ def _refuse_no_numbers(features: Any, held_out: Arrays | None) -> None:
 
 
 def _metrics(
-    solution: Solution, training: Table, validation: Table | None, smoothing: float
+    solution: Solution,
+    training: Table,
+    validation: Table | None,
+    smoothing: float,
+    objective: Objective,
 ) -> dict[str, float]:
     """Return what Keras would report of the head, and its penalty."""
     metrics = {"penalty": solution.penalty}
     for prefix, table in (("", training), ("val_", validation)):
         if table is not None:
-            logits = solution.logits(table.features)
-            loss, accuracy = measure(logits, table.labels, table.weights, smoothing)
-            metrics |= {f"{prefix}loss": loss, f"{prefix}accuracy": accuracy}
+            outputs = solution.outputs(table.features)
+            loss, score = measure(outputs, table.labels, table.weights, smoothing, objective)
+            metrics |= {f"{prefix}loss": loss, f"{prefix}{objective.score_name}": score}
     return metrics
 
 
@@ -125,7 +135,9 @@ def _extract(task: Task) -> tuple[Arrays, Arrays | None, Arrays | None]:
     if task.validation:
         plain = evaluation_batches(task.validation, size, batch_size=FEATURE_BATCH)
         passes.append((plain, len(task.validation)))
-    mirrored = task.validation and mirrors(task.augmentation.transforms())
+    # The probe that compares them knows one class a picture.
+    comparable = task.validation and task.problem == "single_label"
+    mirrored = comparable and mirrors(task.augmentation.transforms())
     if mirrored:
         some = [task.validation[place] for place in _compared(task)]
         flipped = evaluation_batches(some, size, batch_size=FEATURE_BATCH).map(_mirror)

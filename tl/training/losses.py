@@ -1,12 +1,15 @@
-"""Loss and accuracy of classification on logits, for whole and for mixed labels.
+"""Loss and figure that Keras trains and shows a model with, for every problem.
 
-A label is a class index, (batch,), or, from mixup and CutMix, a row of shares,
-(batch, n_classes).
+A single label is a class index, (batch,), or, from mixup and CutMix, a row of shares,
+(batch, n_classes). The losses are those of `tl.training.objectives`.
 """
 
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import keras
+
+from tl.problem import Problem, Unit
 
 
 class SmoothedCrossEntropy(keras.losses.Loss):  # type: ignore[misc]
@@ -36,6 +39,91 @@ class SmoothedCrossEntropy(keras.losses.Loss):  # type: ignore[misc]
             from_logits=True,
             label_smoothing=self.label_smoothing,
         )
+
+
+class SmoothedBinaryCrossEntropy(keras.losses.Loss):  # type: ignore[misc]
+    """Sum over the classes of sigmoid cross-entropies against logits (batch, n_classes).
+
+    Args:
+        label_smoothing: how far labels are drawn from 0 and 1 towards 0.5, 0 to below 1.
+    """
+
+    def __init__(self, label_smoothing: float = 0.0, name: str = "loss", **options: Any) -> None:
+        super().__init__(name=name, **options)
+        self.label_smoothing = label_smoothing
+
+    def call(self, y_true: Any, y_pred: Any) -> Any:
+        """Return the loss of every example, (batch,)."""
+        hits = keras.ops.cast(y_true, "float32") * (1 - self.label_smoothing)
+        of_class = keras.ops.binary_crossentropy(
+            hits + self.label_smoothing / 2, keras.ops.cast(y_pred, "float32"), from_logits=True
+        )
+        return keras.ops.sum(of_class, axis=-1)
+
+
+class StandardisedSquaredError(keras.losses.Loss):  # type: ignore[misc]
+    """Squared error of values (batch, 1) in units of the training values' deviation.
+
+    Args:
+        deviation: of the training values, so that the loss begins near 1 in any unit.
+    """
+
+    def __init__(self, deviation: float = 1.0, name: str = "loss", **options: Any) -> None:
+        super().__init__(name=name, **options)
+        self.deviation = deviation
+
+    def call(self, y_true: Any, y_pred: Any) -> Any:
+        """Return the loss of every example, (batch,)."""
+        error = keras.ops.cast(y_pred, "float32") - keras.ops.cast(y_true, "float32")
+        return keras.ops.sum(keras.ops.square(error / self.deviation), axis=-1)
+
+
+class MicroF1(keras.metrics.Metric):  # type: ignore[misc]
+    """F1 of all classes' answers together, at a probability of 0.5: a logit of 0."""
+
+    def __init__(self, name: str = "micro_f1", **options: Any) -> None:
+        super().__init__(name=name, **options)
+        self.both = self.add_weight(name="both", initializer="zeros")
+        self.either = self.add_weight(name="either", initializer="zeros")
+
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+        """Count a batch of labels and logits, (batch, n_classes), weights (batch,)."""
+        true = keras.ops.cast(keras.ops.greater(y_true, 0.5), "float32")
+        guessed = keras.ops.cast(keras.ops.greater(y_pred, 0), "float32")
+        weights = 1.0
+        if sample_weight is not None:
+            weights = keras.ops.reshape(keras.ops.cast(sample_weight, "float32"), (-1, 1))
+        self.both.assign_add(keras.ops.sum(weights * true * guessed))
+        self.either.assign_add(keras.ops.sum(weights * (true + guessed)))
+
+    def result(self) -> Any:
+        """Return 2 TP / (2 TP + FP + FN), 0 where nothing was true or guessed."""
+        return 2 * self.both / keras.ops.maximum(self.either, 1e-12)
+
+
+def loss_and_metric(
+    problem: Problem, unit: Unit, label_smoothing: float
+) -> tuple[keras.losses.Loss, keras.metrics.Metric]:
+    """Return what a model of a problem is compiled with.
+
+    Args:
+        problem: what is learned.
+        unit: of the values; classes have none.
+        label_smoothing: as in the losses; values have none.
+    """
+    return _COMPILED[problem](unit, label_smoothing)
+
+
+_COMPILED: Mapping[
+    Problem, Callable[[Unit, float], tuple[keras.losses.Loss, keras.metrics.Metric]]
+] = {
+    "single_label": lambda _, smoothing: (SmoothedCrossEntropy(smoothing), accuracy_metric()),
+    "multi_label": lambda _, smoothing: (SmoothedBinaryCrossEntropy(smoothing), MicroF1()),
+    "regression": lambda unit, _: (
+        StandardisedSquaredError(unit.deviation),
+        keras.metrics.MeanAbsoluteError(name="mae"),
+    ),
+}
 
 
 def accuracy_metric() -> keras.metrics.Metric:

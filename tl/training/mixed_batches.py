@@ -16,12 +16,12 @@ def mixed_batches(
     seed: int,
     first_step: int = 0,
 ) -> Any:
-    """Return a grain.IterDataset whose batches are mixed; labels become (batch, n_classes) shares.
+    """Return a grain.IterDataset whose batches are mixed; class indices become rows of shares.
 
     Batch n is mixed by (seed, n) alone, so a run that goes on at ``first_step`` sees the same.
 
     Args:
-        batches: grain.IterDataset of (images, labels, weights), from batch ``first_step`` on.
+        batches: grain.IterDataset of (images, targets, weights), from batch ``first_step`` on.
         n_classes: of the model.
         mixup_alpha: as in `tl.augment.mixing`; 0 for none.
         cutmix_alpha: likewise.
@@ -30,10 +30,11 @@ def mixed_batches(
     """
 
     def mix(index: int, batch: Any) -> Any:
-        images, labels, weights = batch
+        images, targets, weights = batch
+        rows = one_hot(targets, n_classes) if targets.ndim == 1 else targets
         # Rows weighted before they are mixed and divided after: the loss is the one of both
         # pictures, each with its own weight.
-        weighted = one_hot(labels, n_classes) * weights[:, None]
+        weighted = np.concatenate([rows, np.ones_like(rows[:, :1])], axis=1) * weights[:, None]
         mixed, shares = mix_batch(
             images,
             weighted,
@@ -41,7 +42,7 @@ def mixed_batches(
             cutmix_alpha=cutmix_alpha,
             seed=(seed, first_step + index),
         )
-        mass = shares.sum(axis=1, keepdims=True)
-        return mixed, shares / np.maximum(mass, 1e-12), mass[:, 0]
+        mass = shares[:, -1:]
+        return mixed, shares[:, :-1] / np.maximum(mass, 1e-12), mass[:, 0]
 
     return batches.map_with_index(mix)

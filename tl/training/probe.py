@@ -1,4 +1,4 @@
-"""A linear classifier on features, solved to its optimum for a path of penalties.
+"""A linear head on features, solved to its optimum for a path of penalties.
 
 Receives arrays, gives a solution for every penalty, the strongest first, each found from the one
 before: the whole path costs little more than its last point. No step size, no epochs, no seed.
@@ -11,7 +11,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float32]
+from tl.problem import Unit
+from tl.training.objectives import Floats, Labels, Objective, objective_of
+
+CLASSES = objective_of("single_label", Unit())
 
 MOST_ITERATIONS = 200
 TOLERANCE = 1e-6
@@ -24,12 +27,12 @@ class Table:
 
     Attributes:
         features: float32 (rows, n_features), of mean 0 and variance 1 in training.
-        labels: int32 (rows,).
+        labels: int32 (rows,) of classes, float32 (rows, width) of several classes or values.
         weights: float32 (rows,), of each row in the loss.
     """
 
     features: Floats
-    labels: NDArray[np.int32]
+    labels: Labels
     weights: Floats
 
     def __len__(self) -> int:
@@ -38,12 +41,12 @@ class Table:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Solution:
-    """A linear classifier.
+    """A linear head.
 
     Attributes:
         penalty: that it was found with.
-        kernel: float32 (n_features, n_classes).
-        bias: float32 (n_classes,).
+        kernel: float32 (n_features, n_outputs).
+        bias: float32 (n_outputs,).
         iterations: of L-BFGS, for this penalty alone.
         evaluations: of the loss and its gradient over all rows, likewise.
     """
@@ -54,21 +57,26 @@ class Solution:
     iterations: int
     evaluations: int
 
-    def logits(self, features: Floats) -> Floats:
-        """Return (rows, n_classes)."""
+    def outputs(self, features: Floats) -> Floats:
+        """Return logits, or standardised values, (rows, n_outputs)."""
         return features @ self.kernel + self.bias
 
 
 def solve_path(
-    training: Table, n_classes: int, penalties: Sequence[float], label_smoothing: float = 0.0
+    training: Table,
+    n_outputs: int,
+    penalties: Sequence[float],
+    label_smoothing: float = 0.0,
+    objective: Objective = CLASSES,
 ) -> Iterator[Solution]:
-    """Minimise the mean cross-entropy plus half the penalty times the squared kernel.
+    """Minimise the mean loss plus half the penalty times the squared kernel.
 
     Args:
         training: what to learn from.
-        n_classes: width of the logits.
+        n_outputs: width of the outputs.
         penalties: in the order they are solved; from strong to weak is quickest.
-        label_smoothing: share of each label's mass spread over all classes.
+        label_smoothing: share of each label's mass spread over all answers.
+        objective: the loss.
 
     Source: L-BFGS (Liu & Nocedal 1989) as in SciPy; a linear probe chosen over a path of
     penalties, Kornblith et al. 2019, appendix A.
@@ -77,15 +85,13 @@ def solve_path(
     from threadpoolctl import ThreadpoolController
 
     features = np.ascontiguousarray(training.features)
-    shares = _shares(training.labels, n_classes, label_smoothing)
-    mass = (training.weights / training.weights.sum())[:, None].astype(np.float32)
+    wanted = objective.wanted(training.labels, n_outputs, label_smoothing)
+    mass = (training.weights / training.weights.sum()).astype(np.float32)
 
     def loss_and_gradient(flat: NDArray[np.float64], penalty: float) -> tuple[float, Any]:
-        kernel, bias = _unpacked(flat, n_classes)
-        log_shares = _log_softmax(features @ kernel + bias)
-        loss = -float(np.sum(mass * shares * log_shares, dtype=np.float64))
-        # The shares of a row sum to 1, so this is its gradient.
-        slope = mass * (np.exp(log_shares) - shares)
+        kernel, bias = _unpacked(flat, n_outputs)
+        losses, slopes = objective.losses(features @ kernel + bias, wanted)
+        loss, slope = float(mass @ losses), mass[:, None] * slopes
         of_kernel = features.T @ slope + penalty * kernel
         gradient = np.vstack([of_kernel, slope.sum(axis=0)])
         return loss + 0.5 * penalty * float(np.square(kernel).sum()), gradient.ravel().astype(float)
@@ -93,7 +99,7 @@ def solve_path(
     # NumPy and SciPy each bring a BLAS whose threads wait by spinning: on two cores they take them
     # from each other, and an evaluation lasts nine times as long as on one thread (measured).
     libraries = ThreadpoolController()
-    flat = np.zeros((features.shape[1] + 1) * n_classes)
+    flat = np.zeros((features.shape[1] + 1) * n_outputs)
     for penalty in penalties:
         with libraries.limit(limits=1, user_api="blas"):
             found = minimize(
@@ -101,32 +107,23 @@ def solve_path(
                 options={"maxiter": MOST_ITERATIONS, "ftol": TOLERANCE, "gtol": 1e-5},
             )  # fmt: skip
         flat = found.x
-        kernel, bias = _unpacked(flat, n_classes)
+        kernel, bias = _unpacked(flat, n_outputs)
         yield Solution(penalty, kernel, bias, int(found.nit), int(found.nfev))
 
 
 def measure(
-    logits: Floats, labels: NDArray[np.int32], weights: Floats, label_smoothing: float = 0.0
+    outputs: Floats,
+    labels: Labels,
+    weights: Floats,
+    label_smoothing: float = 0.0,
+    objective: Objective = CLASSES,
 ) -> tuple[float, float]:
-    """Return (loss, accuracy) as Keras measures them: weighted losses by the number of rows."""
-    shares = _shares(labels, logits.shape[1], label_smoothing)
-    losses = -(shares * _log_softmax(logits)).sum(axis=1, dtype=np.float64)
-    hits = logits.argmax(axis=1) == labels
-    return float((weights * losses).mean()), float(np.average(hits, weights=weights))
+    """Return (loss, score) as Keras measures them: weighted losses by the number of rows."""
+    wanted = objective.wanted(labels, outputs.shape[1], label_smoothing)
+    losses, _ = objective.losses(outputs, wanted)
+    return float((weights * losses).mean()), objective.score(outputs, labels, weights)
 
 
-def _shares(labels: NDArray[np.int32], n_classes: int, label_smoothing: float) -> Floats:
-    shares = np.full((len(labels), n_classes), label_smoothing / n_classes, np.float32)
-    shares[np.arange(len(labels)), labels] += 1 - label_smoothing
-    return shares
-
-
-def _log_softmax(logits: Floats) -> Floats:
-    logits = logits - logits.max(axis=1, keepdims=True)
-    result: Floats = logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
-    return result
-
-
-def _unpacked(flat: NDArray[np.float64], n_classes: int) -> tuple[Floats, Floats]:
-    both = flat.reshape(-1, n_classes).astype(np.float32)
+def _unpacked(flat: NDArray[np.float64], n_outputs: int) -> tuple[Floats, Floats]:
+    both = flat.reshape(-1, n_outputs).astype(np.float32)
     return both[:-1], both[-1]

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+SCORES = ("accuracy", "micro_f1", "mae")
+"""Names of the figures beside the loss, one a problem."""
 HEAD = "head"
 """Name of the phase that learns from cached features."""
 
@@ -20,8 +22,8 @@ class EpochRecord:
         seconds: wall time, validation included.
         images_per_second: training pictures, or cached views of them, a second; validation not
             counted.
-        metrics: as Keras names them: loss, accuracy, val_loss, val_accuracy; and the head's
-            penalty.
+        metrics: as Keras names them: loss and one of `SCORES`, with val_ before them on
+            validation; and the head's penalty.
         best: whether validation was the best of the phase so far.
     """
 
@@ -44,7 +46,7 @@ def throughput_unit(phase: str) -> str:
     return "cached views" if phase == HEAD else "pictures"
 
 
-_SHOWN = ("loss", "accuracy", "val_loss", "val_accuracy")
+_SHOWN = tuple(f"{side}{name}" for side in ("", "val_") for name in ("loss", *SCORES))
 
 
 def epoch_line(record: EpochRecord, epochs: int) -> str:

@@ -11,6 +11,7 @@ from tl.classifier import Classifier
 from tl.config import RunConfig
 from tl.data.batches import PLAIN_FEED, Feed
 from tl.data.example import Example
+from tl.problem import Problem
 from tl.strategy import Phase
 from tl.training.fit import compile_classifier
 from tl.training.optimizer import build_optimizer
@@ -32,6 +33,7 @@ class Task:
         on_flip_harm: told once if the augmentation mirrors and mirrored pictures are taken for
             other classes.
         feed: how the training pictures are read.
+        problem: what is learned of the pictures.
     """
 
     classifier: Classifier
@@ -43,6 +45,7 @@ class Task:
     on_best: Callable[[], None]
     on_flip_harm: Callable[[FlipHarm], None] = lambda harm: None
     feed: Feed = PLAIN_FEED
+    problem: Problem = "single_label"
 
     @property
     def steps_per_epoch(self) -> int:
@@ -60,4 +63,4 @@ class Task:
             weight_decay=training.weight_decay,
             clip_norm=1.0,  # a backbone can be thrown off by one batch
         )
-        compile_classifier(model, optimizer, training.label_smoothing)
+        compile_classifier(model, optimizer, training.label_smoothing, self.problem)

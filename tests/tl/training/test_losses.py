@@ -7,7 +7,13 @@ import keras
 import numpy as np
 import pytest
 
-from tl.training.losses import SmoothedCrossEntropy, accuracy_metric
+from tl.training.losses import (
+    MicroF1,
+    SmoothedBinaryCrossEntropy,
+    SmoothedCrossEntropy,
+    StandardisedSquaredError,
+    accuracy_metric,
+)
 
 RNG = np.random.default_rng(0)
 LOGITS = RNG.normal(size=(6, 4)).astype(np.float32) * 3
@@ -57,6 +63,37 @@ def test_accuracy_counts_the_label_or_the_largest_share() -> None:
         metric = accuracy_metric()
         metric.update_state(labels, LOGITS, weights)
         assert float(metric.result()) == pytest.approx((hits * weights).sum() / weights.sum())
+
+
+def test_loss_of_several_classes_is_the_sum_over_them_worked_by_hand() -> None:
+    logits = np.log(np.array([[3.0, 1.0]], np.float32))  # probabilities of 3/4 and 1/2
+
+    loss = SmoothedBinaryCrossEntropy()(np.array([[1.0, 0.0]], np.float32), logits)
+    smoothed = SmoothedBinaryCrossEntropy(0.2)(np.array([[1.0, 0.0]], np.float32), logits)
+
+    assert float(loss) == pytest.approx(-np.log(3 / 4) - np.log(1 / 2), rel=1e-6)
+    expected = -0.9 * np.log(3 / 4) - 0.1 * np.log(1 / 4) - np.log(1 / 2)
+    assert float(smoothed) == pytest.approx(expected, rel=1e-6)
+
+
+def test_micro_f1_is_that_of_scikit_learn() -> None:
+    from sklearn.metrics import f1_score
+
+    labels = (RNG.random((6, 4)) > 0.6).astype(np.float32)
+    weights = np.array([1, 1, 0, 2, 1, 1], np.float32)
+    metric = MicroF1()
+    for rows in (slice(0, 4), slice(4, 6)):
+        metric.update_state(labels[rows], LOGITS[rows], weights[rows])
+
+    expected = f1_score(labels, LOGITS > 0, average="micro", sample_weight=weights)
+    assert float(metric.result()) == pytest.approx(expected, rel=1e-6)
+
+
+def test_squared_error_is_in_deviations_of_the_training_values() -> None:
+    loss = StandardisedSquaredError(50.0)
+    guessed, true = np.array([[100.0], [300.0]]), np.array([[200.0], [300.0]])
+
+    assert float(loss(true, guessed)) == pytest.approx((2**2 + 0) / 2)
 
 
 def test_sixteen_bit_logits_are_computed_in_float32() -> None:

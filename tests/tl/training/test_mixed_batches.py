@@ -51,6 +51,41 @@ def test_weights_go_with_the_shares() -> None:
         assert weights.max() <= 2
 
 
+def mixed_rows(rows: Any, weights: Any, **changes: Any) -> Any:
+    images = np.zeros((len(rows), 8, 8, 3), np.uint8)
+    images += np.arange(0, 10 * len(rows), 10, dtype=np.uint8)[:, None, None, None]
+    source = grain.MapDataset.source([(images, rows, weights)]).to_iter_dataset()
+    options: dict[str, Any] = {"n_classes": 3, "mixup_alpha": 1.0, "cutmix_alpha": 0.0, "seed": 5}
+    (mixed_batch,) = mixed_batches(source, **(options | changes))
+    return mixed_batch
+
+
+def test_rows_of_several_classes_are_mixed_as_their_pictures() -> None:
+    rows = np.array([[1, 1, 0], [0, 1, 1], [1, 0, 0], [1, 1, 1]], np.float32)
+    weights = np.array([1, 2, 1, 0], np.float32)
+
+    for changes in ({}, {"mixup_alpha": 0.0, "cutmix_alpha": 1.0}):
+        _, shares, mass = mixed_rows(rows, weights, **changes)
+        assert shares.shape == (4, 3)
+        assert shares.min() >= 0
+        assert shares.max() <= 1 + 1e-6
+        assert ((shares > 0.01) & (shares < 0.99)).any()  # something was mixed
+        assert mass.max() <= 2
+    _, whole, _ = mixed_rows(rows, weights, mixup_alpha=0.0)
+    np.testing.assert_array_equal(whole[:3], rows[:3])
+
+
+def test_values_are_blended_by_the_shares_of_their_pictures() -> None:
+    values = np.array([[0], [10], [20], [30]], np.float32)
+
+    images, mixed_values, mass = mixed_rows(values, np.ones(4, np.float32), n_classes=1)
+
+    # A picture's grey is its value here, so the blend of one is the blend of the other.
+    np.testing.assert_allclose(mixed_values[:, 0], images.mean(axis=(1, 2, 3)), atol=0.6)
+    assert not np.array_equal(mixed_values, values)
+    np.testing.assert_allclose(mass, 1, atol=1e-6)
+
+
 def test_fine_tuning_learns_from_mixed_batches(training_setup: Setup) -> None:
     losses = []
     for cutmix in (0.0, 1.0):

@@ -3,8 +3,10 @@
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from sklearn.linear_model import LogisticRegression
+from sklearn.linear_model import LogisticRegression, Ridge
 
+from tl.problem import Problem, Unit
+from tl.training.objectives import Objective, objective_of
 from tl.training.probe import Solution, Table, measure, solve_path
 
 
@@ -23,7 +25,7 @@ def solve(table: Table, *penalties: float, smoothing: float = 0.0) -> list[Solut
 
 
 def probabilities(solution: Solution, table: Table) -> NDArray[np.float64]:
-    logits = solution.logits(table.features).astype(np.float64)
+    logits = solution.outputs(table.features).astype(np.float64)
     shares = np.exp(logits - logits.max(axis=1, keepdims=True))
     result: NDArray[np.float64] = shares / shares.sum(axis=1, keepdims=True)
     return result
@@ -45,6 +47,80 @@ def test_solution_is_the_one_of_scikit_learn(penalty: float, weighted: bool) -> 
     np.testing.assert_allclose(
         probabilities(found, table), other.predict_proba(table.features), atol=3e-3
     )
+
+
+SEVERAL = objective_of("multi_label", Unit())
+
+
+def several(rows: int = 200, seed: int = 0) -> Table:
+    """Three classes of which a picture may have none, some or all."""
+    rng = np.random.default_rng(seed)
+    features = rng.standard_normal((rows, 5)).astype(np.float32)
+    chances = features @ rng.standard_normal((5, 3)) + rng.standard_normal((rows, 3)) + (-1, 0, 1)
+    return Table(features, (chances > 0).astype(np.float32), np.ones(rows, np.float32))
+
+
+def values(rows: int = 200, seed: int = 0) -> Table:
+    """Values in the thousands that follow the features, with noise."""
+    rng = np.random.default_rng(seed)
+    features = rng.standard_normal((rows, 5)).astype(np.float32)
+    truth = 7000 + 300 * (features @ rng.standard_normal((5, 1)) + rng.standard_normal((rows, 1)))
+    weights = rng.uniform(0.2, 2, rows)
+    return Table(features, truth.astype(np.float32), weights.astype(np.float32))
+
+
+def unit_of(table: Table) -> Unit:
+    mean = np.average(table.labels[:, 0], weights=table.weights)
+    return Unit(float(mean), float(table.labels.std()))
+
+
+def test_each_of_several_classes_is_solved_as_if_it_were_alone() -> None:
+    table = several()
+
+    (found,) = solve_path(table, 3, [0.02], objective=SEVERAL)
+
+    for label in range(3):
+        other = LogisticRegression(C=1 / (0.02 * len(table)), tol=1e-8, max_iter=10_000)
+        other.fit(table.features, table.labels[:, label])
+        chance = 1 / (1 + np.exp(-found.outputs(table.features)[:, label]))
+        np.testing.assert_allclose(chance, other.predict_proba(table.features)[:, 1], atol=3e-3)
+
+
+@pytest.mark.parametrize("penalty", [1.0, 0.03])
+def test_values_are_solved_by_ridge_regression(penalty: float) -> None:
+    table = values()
+    unit = unit_of(table)
+
+    (found,) = solve_path(table, 1, [penalty], objective=objective_of("regression", unit))
+
+    # There the squares are summed and the penalty is not halved.
+    other = Ridge(alpha=penalty * float(table.weights.sum()) / 2)
+    other.fit(table.features, table.labels[:, 0], sample_weight=table.weights)
+    expected = (other.predict(table.features) - unit.mean) / unit.deviation
+    np.testing.assert_allclose(found.outputs(table.features)[:, 0], expected, atol=3e-3)
+
+
+@pytest.mark.parametrize("problem", ["single_label", "multi_label", "regression"])
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_slopes_are_those_of_the_losses(problem: Problem, smoothing: float) -> None:
+    objective: Objective = objective_of(problem, Unit(2.0, 3.0))
+    rng = np.random.default_rng(0)
+    width = 1 if problem == "regression" else 4
+    outputs = rng.standard_normal((6, width)).astype(np.float32)
+    labels = {
+        "single_label": np.array([0, 1, 2, 3, 0, 1], np.int32),
+        "multi_label": (rng.random((6, 4)) > 0.5).astype(np.float32),
+        "regression": rng.standard_normal((6, 1)).astype(np.float32),
+    }[problem]
+    wanted = objective.wanted(labels, width, smoothing)
+
+    _, slopes = objective.losses(outputs, wanted)
+
+    for column in range(width):
+        step = np.zeros((1, width), np.float32)
+        step[0, column] = 1e-2
+        high, low = (objective.losses(outputs + sign * step, wanted)[0] for sign in (1, -1))
+        np.testing.assert_allclose(slopes[:, column], (high - low) / 2e-2, atol=1e-3)
 
 
 def test_gradient_is_zero_at_the_solution() -> None:
@@ -95,21 +171,37 @@ def test_features_of_any_size_do_not_overflow() -> None:
         assert np.isfinite(found.kernel).all()
 
 
+@pytest.mark.parametrize("problem", ["single_label", "multi_label", "regression"])
 @pytest.mark.parametrize("smoothing", [0.0, 0.2])
-def test_measures_are_those_of_keras(smoothing: float) -> None:
+def test_measures_are_those_of_keras(problem: Problem, smoothing: float) -> None:
     import keras
 
+    from tl.heads import UNIT, linear_head
+    from tl.heads import unit_of as unit_of_head
     from tl.training.fit import compile_classifier
+    from tl.training.progress import SCORES
 
-    table = blobs(64)
+    tables = {"single_label": blobs(64), "multi_label": several(64), "regression": values(64)}
+    table = tables[problem]
+    width = 1 if problem == "regression" else 3
     weights = np.random.default_rng(2).uniform(0, 2, 64).astype(np.float32)
-    logits = np.random.default_rng(3).standard_normal((64, 3)).astype(np.float32)
-    model = keras.Sequential([keras.Input((3,)), keras.layers.Identity()])
-    compile_classifier(model, keras.optimizers.SGD(), smoothing)
+    features = keras.Input((table.features.shape[1],))
+    head = keras.Model(features, linear_head(features, width, 0.5, problem))
+    kernel = np.random.default_rng(3).standard_normal((table.features.shape[1], width))
+    head.get_layer("logits").set_weights([kernel, np.zeros(width)])
+    if problem == "regression":
+        head.get_layer(UNIT).set_weights([np.array([[300.0]]), np.array([7000.0])])
+    compile_classifier(head, keras.optimizers.SGD(), smoothing, problem)
+    objective = objective_of(problem, unit_of_head(head))
+    norm = head.get_layer("head_norm")
+    seen = np.asarray(norm(table.features))
 
-    loss, accuracy = measure(logits, table.labels, weights, smoothing)
+    loss, score = measure(
+        (seen @ kernel).astype(np.float32), table.labels, weights, smoothing, objective
+    )
 
-    shown = model.evaluate(logits, table.labels, sample_weight=weights, verbose=0, batch_size=64,
-                           return_dict=True)  # fmt: skip
-    assert loss == pytest.approx(shown["loss"], rel=1e-5)
-    assert accuracy == pytest.approx(shown["accuracy"], rel=1e-5)
+    shown = head.evaluate(table.features, table.labels, sample_weight=weights, verbose=0,
+                          batch_size=64, return_dict=True)  # fmt: skip
+    assert loss == pytest.approx(shown["loss"], rel=1e-4)
+    assert score == pytest.approx(shown[objective.score_name], rel=1e-4)
+    assert objective.score_name in SCORES
