@@ -17,15 +17,18 @@ from numpy.typing import NDArray
 from pipelines.export import SPLIT, Unreadable, measure, measured_metrics
 from tl.augment.tta import TestTime, views_of
 from tl.config import DataConfig
+from tl.data.answers import with_classes
 from tl.data.decode import NO_LIMIT, decode_picture
 from tl.data.example import Example, Side
 from tl.data.inspect import cache_folder
 from tl.data.prepare import ReadablePictures, read_pictures
 from tl.data.resize import centre_view
 from tl.data.split import read_split
-from tl.errors import ConfigError, DatasetError, nearest
+from tl.errors import ConfigError, DatasetError
+from tl.evaluation.measures import Question
 from tl.evaluation.served import ServedModel, load_served_model
 from tl.export.versions import list_versions
+from tl.problem import Problem
 
 ALL_DEFAULTS = DataConfig()
 
@@ -37,9 +40,10 @@ class Evaluation:
     Attributes:
         version: folder of the SavedModel.
         measured_on: which pictures, in words.
-        metrics: as `tl.evaluation.metrics.classification_metrics` gives.
+        metrics: as `tl.evaluation.measures` gives them.
         tta: which views of a picture the scores are averaged over.
-        seconds: of reading, decoding and classifying the pictures.
+        seconds: of reading, decoding and answering the pictures.
+        problem: what the model answers.
         unreadable: key and reason of the pictures that were left out.
     """
 
@@ -49,6 +53,7 @@ class Evaluation:
     unreadable: tuple[tuple[str, str], ...]
     tta: TestTime = "none"
     seconds: float = 0.0
+    problem: Problem = "single_label"
 
 
 def find_version(model: Path) -> Path:
@@ -98,18 +103,25 @@ def evaluate(
     split = read_split(version / "assets.extra" / SPLIT)
     # Told apart as they were in training, or none would be known again.
     identity: Literal["content", "key"] = "content" if all(map(_is_hash, split)) else "key"
-    config = dataclasses.replace(data, identity=identity)
+    question = _question(served_manifest)
+    if data.problem not in ("auto", question.problem):
+        raise ConfigError(
+            f"data.problem = {data.problem!r}, but {version} answers {question.problem}; leave it "
+            "out"
+        )
+    config = dataclasses.replace(data, identity=identity, problem=question.problem)
     pictures = read_pictures(spec, config, cache=cache_folder())
+    its_classes = with_classes(pictures.examples, question.class_names)
+    pictures = dataclasses.replace(pictures, examples=its_classes)
     chosen, measured_on = _choose(pictures, served_manifest["fingerprint"], split)
     _refuse_seen(chosen, split, allow_seen, measured_on)
-    class_names = tuple(served_manifest["class_names"])
-    examples = _relabel([one for one, _ in chosen], pictures.dataset.class_names, class_names)
+    examples = [one for one, _ in chosen]
     served = load_served_model(version)
     began = time.perf_counter()
     if tta == "none":
-        metrics, left_out = measure(served, examples, class_names)
+        metrics, left_out = measure(served, examples, question)
     else:
-        metrics, left_out = _measure_averaged(served, examples, class_names, tta)
+        metrics, left_out = _measure_averaged(served, examples, question, tta)
     if not metrics:
         key, why = left_out[0]
         raise DatasetError(f"none of the {len(left_out)} pictures can be read; {key}: {why}")
@@ -120,11 +132,12 @@ def evaluate(
         unreadable=(*pictures.unreadable, *left_out),
         tta=tta,
         seconds=time.perf_counter() - began,
+        problem=question.problem,
     )
 
 
 def _measure_averaged(
-    served: ServedModel, examples: Sequence[Example], class_names: tuple[str, ...], tta: TestTime
+    served: ServedModel, examples: Sequence[Example], question: Question, tta: TestTime
 ) -> tuple[dict[str, Any], Unreadable]:
     """Measure as `measure` does, on averages over views that are resized as evaluation does."""
     height, width = served.manifest["image_size"]
@@ -138,8 +151,8 @@ def _measure_averaged(
             return ()
         return views_of(image, (height, width), tta, centre_view)
 
-    probabilities = served.mean_probabilities(examples, views)
-    return measured_metrics(probabilities, examples, class_names, unreadable)
+    answers = served.mean_answers(examples, views)
+    return measured_metrics(answers, examples, question, unreadable)
 
 
 def _is_hash(identity: str) -> bool:
@@ -181,13 +194,9 @@ def _refuse_seen(
         )
 
 
-def _relabel(
-    examples: list[Example], names: tuple[str, ...], model_names: tuple[str, ...]
-) -> list[Example]:
-    unknown = sorted(set(names) - set(model_names))
-    if unknown:
-        raise DatasetError(
-            f"the model has no class {unknown[0]!r}; {nearest(unknown[0], model_names)}"
-        )
-    labels = {name: label for label, name in enumerate(model_names)}
-    return [dataclasses.replace(one, label=labels[names[one.label]]) for one in examples]
+def _question(manifest: dict[str, Any]) -> Question:
+    return Question(
+        manifest.get("problem", "single_label"),  # of versions before there were others
+        tuple(manifest["class_names"]),
+        manifest.get("training_values", {}),
+    )

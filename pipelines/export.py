@@ -23,14 +23,15 @@ from numpy.typing import NDArray
 from tl.classifier import build_classifier
 from tl.data.contents import encode_png
 from tl.data.decode import servable_bytes
-from tl.data.example import Example, Side
+from tl.data.example import Example, Side, stack_targets
 from tl.data.prepare import PreparedData
 from tl.errors import DatasetError, ExportError
-from tl.evaluation.metrics import classification_metrics
+from tl.evaluation.measures import MEASURES, Question
 from tl.evaluation.served import ServedModel, load_served_model
 from tl.export.saved_model import write_saved_model
 from tl.export.versions import publish_version
 from tl.export.warmup import write_warmup_requests
+from tl.problem import Problem
 from tl.run_folder import RunRecord, read_record
 from tl.zoo.backbones import find_backbone
 
@@ -47,14 +48,16 @@ class Exported:
     Attributes:
         path: its folder.
         measured_on: the side that the metrics are of, or ``nothing``.
-        metrics: as `classification_metrics` gives, computed on the SavedModel.
+        metrics: as `tl.evaluation.measures` gives them, computed on the SavedModel.
         unreadable: key and reason of the pictures that it could not be measured on.
+        problem: what it answers.
     """
 
     path: Path
     measured_on: str
     metrics: dict[str, Any]
     unreadable: Unreadable = ()
+    problem: Problem = "single_label"
 
 
 def export_run(folder: Path, data: PreparedData) -> Exported:
@@ -68,6 +71,11 @@ def export_run(folder: Path, data: PreparedData) -> Exported:
         ExportError: no weights yet, not writable, or the disk is full.
     """
     record = read_record(folder)
+    if data.problem != record.problem:
+        raise ExportError(
+            f"{record.config.dataset} is labelled for {data.problem} now, and {folder.name} was "
+            f"trained for {record.problem}. Put its labels back as they were"
+        )
     if data.class_names != record.class_names:
         raise ExportError(
             f"{record.config.dataset} has other classes now than when {folder.name} was trained: "
@@ -82,13 +90,18 @@ def export_run(folder: Path, data: PreparedData) -> Exported:
         _write_model(folder / WEIGHTS, record, version)
         served = load_served_model(version)
         if examples:
-            metrics, left_out = measure(served, examples, record.class_names)
+            metrics, left_out = measure(served, examples, question_of(record))
             measured.update(metrics)
             unreadable.extend(left_out)
         _write_manifest(folder, record, version, side, measured)
 
     path = publish_version(Path(record.config.output) / record.name, write)
-    return Exported(path, side, measured, tuple(unreadable))
+    return Exported(path, side, measured, tuple(unreadable), record.problem)
+
+
+def question_of(record: RunRecord) -> Question:
+    """Return what a run's model answers."""
+    return Question(record.problem, record.class_names, record.training_values)
 
 
 def rehearse_export(folder: Path) -> None:
@@ -103,9 +116,9 @@ def rehearse_export(folder: Path) -> None:
         _write_model(folder / UNTRAINED, record, aside)
         served = load_served_model(aside)
         answer = served.predict([_grey_png()])
-        if (
-            answer["labels"].shape != answer["scores"].shape
-            or not np.isfinite(answer["scores"]).all()
+        numbers = [values for values in answer.values() if values.dtype.kind == "f"]
+        if not all(len(values) == 1 for values in answer.values()) or not all(
+            np.isfinite(values).all() for values in numbers
         ):
             raise ExportError("the rehearsed SavedModel answers nonsense before training")
     finally:
@@ -113,7 +126,7 @@ def rehearse_export(folder: Path) -> None:
 
 
 def measure(
-    served: ServedModel, examples: Sequence[Example], class_names: tuple[str, ...]
+    served: ServedModel, examples: Sequence[Example], question: Question
 ) -> tuple[dict[str, Any], Unreadable]:
     """Measure a SavedModel on encoded pictures.
 
@@ -134,25 +147,25 @@ def measure(
             kept.append(example)
             yield data
 
-    probabilities = served.probabilities(files())
-    return measured_metrics(probabilities, kept, class_names, unreadable)
+    answers = served.answers(files())
+    return measured_metrics(answers, kept, question, unreadable)
 
 
 def measured_metrics(
-    probabilities: NDArray[np.float32],
+    answers: NDArray[np.float32],
     examples: Sequence[Example],
-    class_names: tuple[str, ...],
+    question: Question,
     unreadable: Sequence[tuple[str, str]] = (),
 ) -> tuple[dict[str, Any], Unreadable]:
     """Return metrics of the rows that are numbers, and every picture that is not among them."""
-    sound = np.flatnonzero(np.isfinite(probabilities).all(axis=1)).tolist()
+    sound = np.flatnonzero(np.isfinite(answers).all(axis=1)).tolist()
     known = dict(unreadable)
     for place in set(range(len(examples))) - set(sound):
         known.setdefault(examples[place].key, "the exported model cannot decode it")
     if not sound:
         return {}, tuple(known.items())
-    labels = [examples[place].label for place in sound]
-    metrics = classification_metrics(probabilities[sound], labels, class_names)
+    truth = stack_targets([examples[place].target for place in sound])
+    metrics = MEASURES[question.problem].metrics(answers[sound], truth, question)
     return metrics, tuple(known.items())
 
 
@@ -179,13 +192,20 @@ def _write_model(weights: Path, record: RunRecord, version: Path) -> None:
             image_size=record.image_size,
             weights=None,
             dropout=0.0,
+            problem=record.problem,
         )
         classifier.model.load_weights(weights)
     finally:
         keras.config.set_dtype_policy(policy)
     model = classifier.model
     both = keras.Model(model.input, [model.output, classifier.backbone.output])
-    write_saved_model(both, version, class_names=record.class_names, image_size=record.image_size)
+    write_saved_model(
+        both,
+        version,
+        class_names=record.class_names,
+        image_size=record.image_size,
+        problem=record.problem,
+    )
     write_warmup_requests(version, record.name)
 
 

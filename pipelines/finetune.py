@@ -62,7 +62,7 @@ class FinetuneResult:
         run: its folder.
         exported: the published version; None where this machine cannot export (no TensorFlow).
         records: of every epoch.
-        model: the trained Keras model, RGB of 0 to 255 -> logits.
+        model: the trained Keras model, RGB of 0 to 255 -> logits or values.
         tracking_fault: why the experiment store does not have everything, or None.
         seconds: wall time by stage.
     """
@@ -162,6 +162,7 @@ def _build(plan: Plan) -> Classifier:
         image_size=plan.image_size,
         weights=plan.weights,
         dropout=plan.config.model.dropout,
+        problem=plan.data.problem,
     )
 
 
@@ -189,6 +190,7 @@ def _train(
             on_best=lambda: save_weights(classifier.model, folder / WEIGHTS),
             on_flip_harm=lambda harm: say(_flip_words(harm, plan, log)),
             feed=feed,
+            problem=plan.data.problem,
         )
         return train_classifier(task, plan.phases)
 
@@ -240,7 +242,13 @@ def _export(
     if answer is None:
         return None
     unreadable = tuple((key, why) for key, why in answer["unreadable"])
-    return Exported(Path(answer["path"]), answer["measured_on"], answer["metrics"], unreadable)
+    return Exported(
+        Path(answer["path"]),
+        answer["measured_on"],
+        answer["metrics"],
+        unreadable,
+        plan.data.problem,
+    )
 
 
 def _in_tensorflow(folder: Path, task: str, say: Callable[[str], None]) -> Any:

@@ -12,6 +12,7 @@ from tl.data.inspect import cache_folder
 from tl.data.prepare import PreparedData, prepare_data
 from tl.errors import ConfigError
 from tl.export.versions import check_writable
+from tl.problem import refuse_without_meaning
 from tl.strategy import Phase, choose_phases
 from tl.zoo.backbones import Backbone, find_backbone
 from tl.zoo.weights import Weights, choose_backbone, resolve_weights, weights_at_hand
@@ -66,6 +67,8 @@ def make_plan(
     named_size = (size, size) if size else None
     if config.model.backbone != "auto":
         find_backbone(config.model.backbone)
+    if config.data.problem != "auto":
+        refuse_without_meaning(config.data.problem, config.flat())
     data = prepare_data(
         config.dataset,
         config.data,
@@ -73,6 +76,7 @@ def make_plan(
         cache=cache_folder(),
         on_progress=on_progress,
     )
+    refuse_without_meaning(data.problem, config.flat())
     name = config.name or model_name_of(data.pictures.dataset.name)
     model_folder = Path(config.output).expanduser() / name
     _refuse_output_among_pictures(config, model_folder)

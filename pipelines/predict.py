@@ -1,4 +1,4 @@
-"""Classify pictures with a SavedModel on disk or with a running server.
+"""Answer pictures with a SavedModel on disk or with a running server.
 
 tl predict models/flowers rose.jpg
 tl predict grpc://127.0.0.1:8500/flowers rose.jpg
@@ -24,17 +24,19 @@ class Prediction:
 
     Attributes:
         file: as given.
-        labels: best first.
+        labels: best first; empty where the answer is a value.
         scores: probabilities of ``labels``.
+        value: the number said of it, or None.
     """
 
     file: str
-    labels: tuple[str, ...]
-    scores: tuple[float, ...]
+    labels: tuple[str, ...] = ()
+    scores: tuple[float, ...] = ()
+    value: float | None = None
 
 
 def predict(target: str, files: Sequence[Path]) -> tuple[list[Prediction], list[str]]:
-    """Classify picture files.
+    """Ask a model about picture files.
 
     Args:
         target: a model's folder, a version's folder, ``http://host:port[/model]`` or
@@ -69,13 +71,16 @@ def _predict(target: str, pictures: dict[Path, bytes]) -> Iterator[Prediction]:
         from tl.evaluation.served import load_served_model
 
         answers = [load_served_model(find_version(Path(target))).predict(data)]
-    rows = [
-        (labels, scores)
-        for answer in answers
-        for labels, scores in zip(answer["labels"], answer["scores"], strict=True)
-    ]
-    for file, (labels, scores) in zip(pictures, rows, strict=True):
-        yield Prediction(str(file), tuple(map(_text, labels)), tuple(map(float, scores)))
+    files = iter(pictures)
+    for answer in answers:
+        if "outputs" in answer:
+            for value in answer["outputs"]:
+                yield Prediction(str(next(files)), value=float(value))
+        else:
+            for labels, scores in zip(answer["labels"], answer["scores"], strict=True):
+                yield Prediction(
+                    str(next(files)), tuple(map(_text, labels)), tuple(map(float, scores))
+                )
 
 
 def _read(file: Path) -> bytes:

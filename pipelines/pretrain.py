@@ -34,6 +34,8 @@ from tl.zoo.backbones import find_backbone
 from tl.zoo.build import build_backbone
 from tl.zoo.load import load_backbone_weights, save_backbone_npz
 
+ONE_CLASS = DataConfig(problem="single_label")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PretrainConfig:
@@ -95,10 +97,12 @@ def pretrain(config: PretrainConfig, listener: Listener, command: str) -> Pretra
     """
     began = time.monotonic()
     row = find_backbone(config.backbone)
-    pictures = read_pictures(config.dataset, DataConfig(), cache=cache_folder())
+    pictures = read_pictures(config.dataset, ONE_CLASS, cache=cache_folder())
     given = [example.side for example in pictures.examples]
     has_test = "test" in given or "val" in given
-    held_out_share = DataConfig(val_fraction=0.0 if has_test else 0.1, test_fraction=0.0)
+    held_out_share = dataclasses.replace(
+        ONE_CLASS, val_fraction=0.0 if has_test else 0.1, test_fraction=0.0
+    )
     data = prepare_data(config.dataset, held_out_share, seed=config.seed, cache=cache_folder())
     training = data.side("train")
     held_out = data.side("val", "test")

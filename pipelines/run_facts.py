@@ -17,7 +17,9 @@ from typing import Any
 
 from pipelines.export import SPLIT, Exported
 from pipelines.plan import Plan
+from tl.data.answers import value_facts
 from tl.evaluation.charts import draw_confusion, draw_curves
+from tl.evaluation.measures import headline
 from tl.run_folder import RunRecord
 from tl.tracking import Tracker
 from tl.training.devices import Device
@@ -50,6 +52,8 @@ def run_record(plan: Plan, folder: Path, device: Device) -> RunRecord:
         class_counts=plan.data.counts(),
         device=f"{device.description}, {device.precision}, {device.backend}",
         versions=_versions(),
+        problem=plan.data.problem,
+        training_values=value_facts(plan.data.side("train")),
     )
 
 
@@ -74,6 +78,7 @@ def describe_run(tracker: Tracker, plan: Plan, record: RunRecord, folder: Path) 
     tracker.tags(
         {
             "tl.model": plan.name,
+            "tl.problem": plan.data.problem,
             "tl.backbone": plan.backbone.name,
             "tl.weights": str(record.weights["source"]),
             "tl.strategy": plan.config.training.strategy,
@@ -88,13 +93,14 @@ def describe_run(tracker: Tracker, plan: Plan, record: RunRecord, folder: Path) 
     resolved = {
         **plan.config.flat(),
         "name": plan.name,
+        "data.problem": plan.data.problem,
         "model.backbone": plan.backbone.name,
         "model.image_size": plan.image_size[0],
         "augment.recipe": plan.recipe,
         "dataset_fingerprint": plan.data.pictures.fingerprint,
     }
-    for side, counts in record.class_counts.items():
-        resolved[f"pictures.{side}"] = sum(counts.values())
+    for side, count in plan.data.side_counts().items():
+        resolved[f"pictures.{side}"] = count
     tracker.parameters(resolved)
     (folder / "config.json").write_text(json.dumps(resolved, indent=2, sort_keys=True) + "\n")
     (folder / "class_counts.json").write_text(json.dumps(record.class_counts, indent=2) + "\n")
@@ -135,24 +141,29 @@ def report_run(
         if isinstance(value, int | float)
     }
     tracker.metrics(figures, step=records[-1].step if records else 0)
-    (folder / "metrics.json").write_text(json.dumps(exported.metrics, indent=2) + "\n")
-    draw_confusion(
-        exported.metrics["confusion"], record.class_names, folder / "confusion_matrix.png"
+    tracker.tags(
+        {"tl.headline": f"{exported.measured_on}.{headline(exported.problem, exported.metrics)[0]}"}
     )
+    (folder / "metrics.json").write_text(json.dumps(exported.metrics, indent=2) + "\n")
     tracker.artifact(folder / "metrics.json")
-    tracker.artifact(folder / "confusion_matrix.png")
+    if "confusion" in exported.metrics:  # of one class a picture
+        path = folder / "confusion_matrix.png"
+        draw_confusion(exported.metrics["confusion"], record.class_names, path)
+        tracker.artifact(path)
 
 
 def outcome_of(exported: Exported | None) -> dict[str, Any]:
     """Return what the run's record keeps of its export."""
     if exported is None:
         return {}
-    headline = {k: v for k, v in exported.metrics.items() if isinstance(v, int | float)}
-    return {
+    outcome = {
         "saved_model": str(exported.path),
         "measured_on": exported.measured_on,
-        "metrics": headline,
+        "metrics": {k: v for k, v in exported.metrics.items() if isinstance(v, int | float)},
     }
+    if exported.metrics:
+        outcome["headline"] = headline(exported.problem, exported.metrics)[0]
+    return outcome
 
 
 @contextlib.contextmanager

@@ -93,13 +93,67 @@ def write_pictures(root: Path, classes: dict[str, int] | None = None) -> Path:
     return root
 
 
+SHAPES = ("bar", "disc", "square")
+
+
+def shapes_picture(shapes: tuple[str, ...], number: int) -> Pixels:
+    """A noisy 40 x 48 picture with coloured shapes at random places."""
+    rng = np.random.default_rng(number)
+    picture = rng.integers(0, 60, (40, 48, 3)).astype(np.uint8)
+    y, x = np.mgrid[0:40, 0:48]
+    for shape in shapes:
+        top, left = rng.integers(12, 28), rng.integers(12, 36)
+        where = {
+            "bar": abs(y - top) < 3,
+            "disc": (y - top) ** 2 + (x - left) ** 2 < 100,
+            "square": (abs(y - top) < 8) & (abs(x - left) < 8),
+        }[shape]
+        picture[where] = {"bar": (60, 60, 220), "disc": (60, 220, 60), "square": (220, 60, 60)}[
+            shape
+        ]
+    return picture
+
+
+def write_shapes(root: Path, count: int = 90) -> Path:
+    """Write pictures of one to three shapes, and ``shapes.csv`` that says which."""
+    rng = np.random.default_rng(0)
+    lines = ["path,labels"]
+    root.mkdir(parents=True)
+    for number in range(count):
+        shapes = tuple(one for one in SHAPES if rng.random() < 0.4) or (SHAPES[number % 3],)
+        # What is painted of one in six is drawn anew: scores stay away from 0 and 1.
+        painted = shapes if number % 6 else tuple(one for one in SHAPES if rng.random() < 0.4)
+        data = encode(shapes_picture(painted, number), quality=95)
+        (root / f"{number:02}.jpg").write_bytes(data)
+        lines.append(f"{number:02}.jpg,{'|'.join(shapes)}")
+    (root / "shapes.csv").write_text("\n".join(lines) + "\n")
+    return root / "shapes.csv"
+
+
+def write_discs(root: Path, count: int = 90) -> Path:
+    """Write pictures of a disc, and ``discs.csv`` that gives its diameter in micrometres."""
+    rng = np.random.default_rng(0)
+    lines = ["path,diameter"]
+    root.mkdir(parents=True)
+    y, x = np.mgrid[0:40, 0:48]
+    for number in range(count):
+        radius = rng.uniform(3, 18)
+        picture = rng.integers(0, 60, (40, 48, 3)).astype(np.uint8)
+        where = (y - rng.integers(18, 22)) ** 2 + (x - rng.integers(20, 28)) ** 2 < radius**2
+        picture[where] = rng.integers(150, 250)
+        (root / f"{number:02}.jpg").write_bytes(encode(picture, quality=95))
+        lines.append(f"{number:02}.jpg,{2000 + 200 * radius:.1f}")
+    (root / "discs.csv").write_text("\n".join(lines) + "\n")
+    return root / "discs.csv"
+
+
 @dataclass(frozen=True)
 class Trained:
     """A finished run.
 
     Attributes:
         home: the working directory it ran in, with runs/, models/ and mlflow.db.
-        dataset: folder of pictures.
+        dataset: folder or table of pictures.
         run: its folder.
         version: the published SavedModel.
         plan: what was asked for.
@@ -158,20 +212,52 @@ def settings() -> dict[str, Any]:
 @pytest.fixture(scope="session")
 def trained(pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> Trained:
     """A run of `finetune` over `pictures`, in a working directory of its own."""
+    return train(pictures, tmp_path_factory.mktemp("home"), {})
+
+
+@pytest.fixture(scope="session")
+def shapes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A table of pictures with several labels; nobody writes beside it."""
+    return write_shapes(tmp_path_factory.mktemp("data") / "shapes")
+
+
+@pytest.fixture(scope="session")
+def discs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A table of pictures with a number each; nobody writes beside it."""
+    return write_discs(tmp_path_factory.mktemp("data") / "discs")
+
+
+PLAIN = {"augment.recipe": "none", "augment.feature_views": 0}
+
+
+@pytest.fixture(scope="session")
+def trained_shapes(shapes: Path, tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    """A run over `shapes`."""
+    return train(shapes, tmp_path_factory.mktemp("home"), PLAIN)
+
+
+@pytest.fixture(scope="session")
+def trained_discs(discs: Path, tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    """A run over `discs`."""
+    numbers = {"data.problem": "regression", "data.label_column": "diameter"}
+    return train(discs, tmp_path_factory.mktemp("home"), {**PLAIN, **numbers})
+
+
+def train(dataset: Path, home: Path, changes: dict[str, Any]) -> Trained:
+    """Run `finetune` in a working directory of its own."""
     from pipelines.finetune import finetune
     from pipelines.plan import make_plan
     from tl.config import read_config
 
-    home = tmp_path_factory.mktemp("home")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(home)
-        plan = make_plan(read_config(None, (), {"dataset": str(pictures), **SETTINGS}))
+        plan = make_plan(read_config(None, (), {"dataset": str(dataset), **SETTINGS, **changes}))
         result = finetune(plan)
         assert result.exported is not None
         assert result.tracking_fault is None
         return Trained(
             home,
-            pictures,
+            dataset,
             result.run.resolve(),
             result.exported.path.resolve(),
             plan,

@@ -19,6 +19,7 @@ from typing import Any
 
 from tl.config import RunConfig, config_from_json
 from tl.errors import ConfigError, nearest
+from tl.problem import Problem
 from tl.written_aside import written_aside
 
 RUNS = Path("runs")
@@ -40,6 +41,8 @@ class RunRecord:
         class_counts: by side and class.
         device: what trained.
         versions: of packages, and the git commit where there is one.
+        problem: what was learned of the pictures.
+        training_values: of regression, facts of the values learned from.
         state: ``running``, ``finished``, ``stopped`` or ``failed``.
     """
 
@@ -54,6 +57,8 @@ class RunRecord:
     class_counts: Mapping[str, Mapping[str, int]]
     device: str
     versions: Mapping[str, str]
+    problem: Problem = "single_label"
+    training_values: Mapping[str, float] = field(default_factory=dict)
     state: str = "running"
     outcome: Mapping[str, Any] = field(default_factory=dict)
 
@@ -91,7 +96,7 @@ def read_record(folder: Path) -> RunRecord:
 
 
 def _check_types(facts: Mapping[str, Any]) -> None:
-    stored = {tuple[int, int]: list, tuple[str, ...]: list, str: str}
+    stored = {tuple[int, int]: list, tuple[str, ...]: list, str: str, Problem: str}
     for key, hint in typing.get_type_hints(RunRecord).items():
         kind = stored.get(hint, dict)
         if key in facts and not isinstance(facts[key], kind):

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from tl.errors import ConfigError, ExportError, PredictionError
+from tl.evaluation.measures import Question
 from tl.evaluation.served import load_served_model
 from tl.export.versions import list_versions
 
@@ -62,7 +63,7 @@ def test_export_again_gives_the_same_answers_as_the_next_version(
     assert again.metrics["confusion"] == trained.result.exported.metrics["confusion"]
     files = [one.read() for one in trained.plan.data.pictures.examples]
     assert np.allclose(
-        load_served_model(again.path).probabilities(files), served.probabilities(files), atol=1e-5
+        load_served_model(again.path).answers(files), served.answers(files), atol=1e-5
     )
 
 
@@ -177,7 +178,7 @@ def test_pictures_that_went_bad_since_the_split_are_counted_and_not_measured(
     odd = Example("odd.png", 0, InMemory([b"\x89PNG\r\n\x1a\nno more"]))
     gone = Example("gone.png", 0, Files(tmp_path, ["gone.png"]))
     bad = [Example("cut.jpg", 0, InMemory([cut])), odd, gone]
-    names = trained.plan.data.class_names
+    names = Question("single_label", trained.plan.data.class_names)
 
     metrics, unreadable = measure(served, [bad[0], *good, *bad[1:]], names)
     nothing, all_of_them = measure(served, bad, names)

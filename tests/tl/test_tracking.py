@@ -42,8 +42,10 @@ def test_store_has_the_resolved_config(run: Any, trained: Any) -> None:
     assert run.info.run_name == trained.run.name
     parameters = run.data.params
     for key, value in trained.plan.config.flat().items():
-        if key not in ("name", "model.backbone", "model.image_size", "augment.recipe"):
+        settled = ("name", "data.problem", "model.backbone", "model.image_size", "augment.recipe")
+        if key not in settled:
             assert parameters[key] == str(value), key
+    assert parameters["data.problem"] == "single_label"
     assert parameters["name"] == "colours"
     assert parameters["model.backbone"] == "tl_small"
     assert parameters["model.image_size"] == "32"

@@ -71,19 +71,32 @@ def evaluate(
         click.echo(f"views        {tta}")
     rate = result.metrics["n_pictures"] / max(result.seconds, 1e-9)
     click.echo(f"took         {result.seconds:.1f} s ({rate:.1f} pictures a second)")
-    for key in ("top_1_accuracy", "top_5_accuracy", "macro_f1", "log_loss"):
-        if key in result.metrics:
-            click.echo(f"{key:<15}  {result.metrics[key]:.4f}")
+    from tl.evaluation.measures import MEASURES
+
+    shown = [key for key in MEASURES[result.problem].shown if key in result.metrics]
+    width = max(15, *map(len, shown))
+    for key in shown:
+        click.echo(f"{key:<{width}}  {result.metrics[key]:.4f}")
     if result.unreadable:
         click.echo(f"{counted(len(result.unreadable), 'unreadable picture')} left out", err=True)
-    _print_classes(result.metrics["per_class"])
+    if "per_class" in result.metrics:
+        _print_classes(result.metrics["per_class"])
 
 
 def _print_classes(classes: dict[str, dict[str, Any]]) -> None:
     width = max(len(name) for name in classes)
-    click.echo(f"{'class':<{width}}  precision  recall     f1  pictures")
+    words = {"average_precision": "AP", "n_pictures": "pictures"}
+    columns = {key: words.get(key, key) for key in next(iter(classes.values()))}
+    heads = "".join(f"  {word:>{max(5, len(word))}}" for word in columns.values())
+    click.echo(f"{'class':<{width}}{heads}")
     for name, row in classes.items():
-        click.echo(
-            f"{name:<{width}}  {row['precision']:>9.3f}  {row['recall']:>6.3f}  {row['f1']:>5.3f}"
-            f"  {row['n_pictures']:>8}"
+        cells = "".join(
+            f"  {_cell(row[key]):>{max(5, len(word))}}" for key, word in columns.items()
         )
+        click.echo(f"{name:<{width}}{cells}")
+
+
+def _cell(value: float | None) -> str:
+    if value is None:
+        return "-"
+    return str(value) if isinstance(value, int) else f"{value:.3f}"

@@ -19,16 +19,13 @@ def export(run: str) -> None:
     start_keras()
     from pipelines.export import export_run
     from pipelines.reopen import reopen_data
+    from tl.evaluation.measures import headline_line
     from tl.run_folder import find_run
 
     folder = find_run(run)
     exported = export_run(folder, reopen_data(folder))
     click.echo(f"model     {shown_path(exported.path)}")
     if exported.metrics:
-        count = exported.metrics["n_pictures"]
-        click.echo(
-            f"accuracy  {exported.metrics['top_1_accuracy']:.3f} on {count:,} "
-            f"{exported.measured_on} pictures, measured on the exported model"
-        )
+        click.echo(headline_line(exported.problem, exported.metrics, exported.measured_on))
     for line in unreadable_lines(exported.unreadable):
         click.echo(line)

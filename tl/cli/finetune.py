@@ -21,6 +21,11 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.option("--dataset", help="Folder of class folders, table, archive, or a built-in name.")
+@click.option(
+    "--problem",
+    type=click.Choice(["auto", "single_label", "multi_label", "regression"]),
+    help="One class a picture, several, or a number.  [default: auto: as labelled]",
+)
 @click.option("--backbone", help="A name of `tl zoo`.  [default: auto]")
 @click.option("--weights", help="auto, imagenet, tl, none, or a file.  [default: auto]")
 @click.option("--name", help="Of the model.  [default: the dataset's]")
@@ -54,7 +59,7 @@ def finetune(file: Path | None, settings: tuple[str, ...], dry_run: bool, **flag
     """Fine-tune a pretrained backbone on a folder of pictures and export it.
 
     The result is OUTPUT/NAME/VERSION, a SavedModel that `tl serve` and TensorFlow Serving answer
-    predictions from. The accuracy that is printed was measured on it, on pictures it never saw.
+    predictions from. The figure that is printed was measured on it, on pictures it never saw.
     """
     began = time.perf_counter()
     config = read_config(file, settings, {setting_key(key): v for key, v in flags.items()})
@@ -88,11 +93,13 @@ def finetune(file: Path | None, settings: tuple[str, ...], dry_run: bool, **flag
 
 def plan_lines(plan: "Plan") -> list[str]:
     """Describe a plan for people."""
+    from tl.data.answers import answer_words
+
     data, pictures = plan.data, plan.data.pictures
-    counts = {side: sum(classes.values()) for side, classes in data.counts().items()}
+    counts = data.side_counts()
     lines = [
-        f"dataset   {pictures.dataset.name}: {counted(len(pictures.examples), 'picture')} in "
-        f"{counted(len(data.class_names), 'class')} "
+        f"dataset   {pictures.dataset.name}: {counted(len(pictures.examples), 'picture')} "
+        f"{answer_words(pictures.examples)} "
         f"({counts['train']:,} train, {counts['val']:,} validation, {counts['test']:,} test)"
     ]
     lines += [f"          {note}" for note in data_notes(data)]
@@ -179,6 +186,7 @@ def unreadable_lines(faults: "Unreadable") -> list[str]:
 
 def result_lines(plan: "Plan", result: "FinetuneResult", seconds: float) -> list[str]:
     """Describe a result for people."""
+    from tl.evaluation.measures import headline_line
     from tl.tracking import default_store
     from tl.training.progress import kept_epoch
 
@@ -193,11 +201,7 @@ def result_lines(plan: "Plan", result: "FinetuneResult", seconds: float) -> list
         lines.append(f"model     {shown_path(exported.path)}")
         if exported.metrics:
             side = {"test": "test", "val": "validation"}[exported.measured_on]
-            count = exported.metrics["n_pictures"]
-            lines.append(
-                f"accuracy  {exported.metrics['top_1_accuracy']:.3f} on {count:,} {side} pictures, "
-                "measured on the exported model"
-            )
+            lines.append(headline_line(exported.problem, exported.metrics, side))
         lines += unreadable_lines(exported.unreadable)
     if not result.tracking_fault:
         experiment = plan.config.experiment or plan.name

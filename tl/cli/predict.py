@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 @click.argument("pictures", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, one list.")
 def predict(target: str, pictures: tuple[Path, ...], as_json: bool) -> None:
-    """Classify pictures with an exported model or a running server.
+    """Ask an exported model or a running server about pictures.
 
     MODEL_OR_URL is models/NAME, models/NAME/VERSION, http://HOST:PORT/NAME or
     grpc://HOST:PORT/NAME.
@@ -40,6 +40,8 @@ def _show(predictions: "list[Prediction]", as_json: bool) -> None:
     if as_json:
         rows = [
             {"file": one.file, "labels": list(one.labels), "scores": list(one.scores)}
+            if one.value is None
+            else {"file": one.file, "value": one.value}
             for one in predictions
         ]
         click.echo(json.dumps(rows, indent=2, ensure_ascii=False))
@@ -49,4 +51,5 @@ def _show(predictions: "list[Prediction]", as_json: bool) -> None:
         guesses = "  ".join(
             f"{label} {score:.3f}" for label, score in zip(one.labels, one.scores, strict=True)
         )
-        click.echo(f"{one.file:<{width}}  {guesses}")
+        said = guesses if one.value is None else f"{one.value:.6g}"
+        click.echo(f"{one.file:<{width}}  {said}")

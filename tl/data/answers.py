@@ -8,7 +8,7 @@ import numpy as np
 
 from tl.data.example import Dataset, column
 from tl.data.formats.labels import read_numbers
-from tl.errors import DatasetError
+from tl.errors import DatasetError, nearest
 from tl.problem import Problem
 from tl.words import counted
 
@@ -65,6 +65,46 @@ def answer_words(dataset: Dataset) -> str:
         mean = sum(map(len, dataset.label_sets)) / max(1, len(dataset))
         return f"in {counted(len(names), 'class')}, {mean:.1f} of them a picture"
     return f"in {counted(len(names), 'class')}"
+
+
+def value_facts(training: Dataset) -> dict[str, float]:
+    """Return mean, deviation, least and largest of the values to learn from; of classes nothing."""
+    if training.values is None:
+        return {}
+    values = training.values.astype(np.float64)
+    return {
+        "mean": float(values.mean()),
+        "deviation": float(values.std()),
+        "least": float(values.min()),
+        "largest": float(values.max()),
+    }
+
+
+def with_classes(dataset: Dataset, class_names: tuple[str, ...]) -> Dataset:
+    """Return a dataset labelled with the classes of a model.
+
+    Args:
+        dataset: of the model's problem.
+        class_names: of the model, in label order.
+
+    Raises:
+        DatasetError: a class that the model does not know.
+    """
+    if dataset.values is not None:
+        return dataset
+    labels = {name: label for label, name in enumerate(class_names)}
+    for name in sorted(set(dataset.class_names) - set(class_names)):
+        raise DatasetError(f"the model has no class {name!r}; {nearest(name, class_names)}")
+    number = np.array([labels[name] for name in dataset.class_names], np.int32)
+    sets = dataset.label_sets
+    return replace(
+        dataset,
+        class_names=class_names,
+        labels=number[dataset.labels],
+        label_sets=None
+        if sets is None
+        else column([tuple(number[list(one)].tolist()) for one in sets]),
+    )
 
 
 def _as_given(dataset: Dataset) -> Dataset:

@@ -34,7 +34,7 @@ class ServedModel:
     manifest: dict[str, Any]
 
     def predict(self, files: Sequence[bytes]) -> dict[str, NDArray[Any]]:
-        """Return ``labels`` (n, k) and ``scores`` (n, k) of encoded pictures.
+        """Return ``labels`` (n, k) and ``scores`` (n, k) of encoded pictures, or ``outputs`` (n,).
 
         Raises:
             PredictionError: a picture that the graph cannot decode.
@@ -45,27 +45,27 @@ class ServedModel:
         ]
         return {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
 
-    def probabilities(self, files: Iterable[bytes]) -> NDArray[np.float32]:
-        """Return the probabilities of all classes, (n, n_classes).
+    def answers(self, files: Iterable[bytes]) -> NDArray[np.float32]:
+        """Return the probabilities of all classes, (n, n_classes), or values, (n, 1).
 
         The row of a picture that the graph cannot decode is NaN: one bad picture in a thousand is
         no reason to lose the figure, and the caller says which it was.
         """
-        parts = map_ahead(self._batch_probabilities, _chunks(files), threads=CORES, ahead=2 * CORES)
-        return np.concatenate([np.empty((0, self.n_classes), np.float32), *parts])
+        parts = map_ahead(self._batch_answers, _chunks(files), threads=CORES, ahead=2 * CORES)
+        return np.concatenate([np.empty((0, self.n_outputs), np.float32), *parts])
 
     @property
-    def n_classes(self) -> int:
-        """Number of probabilities of a picture."""
-        outputs = self.loaded.signatures["predict_tensor"].structured_outputs
-        return int(outputs["probabilities"].shape[-1])
+    def n_outputs(self) -> int:
+        """Number of probabilities of a picture, or 1 for a value."""
+        ((_, output),) = self.loaded.signatures["predict_tensor"].structured_outputs.items()
+        return int(output.shape[-1]) if output.shape.rank == 2 else 1
 
-    def mean_probabilities(
+    def mean_answers(
         self,
         pictures: Sequence[Picture],
         views_of: Callable[[Picture], Iterable[NDArray[np.uint8]]],
     ) -> NDArray[np.float32]:
-        """Return the probabilities averaged over the views of each picture, (n, n_classes).
+        """Return the answers averaged over the views of each picture, (n, n_outputs).
 
         Args:
             pictures: whatever ``views_of`` makes views from, in a thread of its own.
@@ -74,28 +74,28 @@ class ServedModel:
         """
 
         def mean(picture: Picture) -> NDArray[np.float32]:
-            scores = [self._view_probabilities(views) for views in views_of(picture)]
-            if not scores:
-                return np.full((1, self.n_classes), np.nan, np.float32)
-            result: NDArray[np.float32] = np.concatenate(scores).mean(axis=0, keepdims=True)
+            answers = [self._view_answers(views) for views in views_of(picture)]
+            if not answers:
+                return np.full((1, self.n_outputs), np.nan, np.float32)
+            result: NDArray[np.float32] = np.concatenate(answers).mean(axis=0, keepdims=True)
             return result
 
         parts = map_ahead(mean, pictures, threads=CORES, ahead=2 * CORES)
-        return np.concatenate([np.empty((0, self.n_classes), np.float32), *parts])
+        return np.concatenate([np.empty((0, self.n_outputs), np.float32), *parts])
 
-    def _batch_probabilities(self, files: Sequence[bytes]) -> NDArray[np.float32]:
+    def _batch_answers(self, files: Sequence[bytes]) -> NDArray[np.float32]:
         try:
             views = self._call("decode", image_bytes=tf.constant(files))["image"]
         except PredictionError:
             if len(files) == 1:
-                return np.full((1, self.n_classes), np.nan, np.float32)
-            return np.concatenate([self._batch_probabilities([one]) for one in files])
-        return self._view_probabilities(views)
+                return np.full((1, self.n_outputs), np.nan, np.float32)
+            return np.concatenate([self._batch_answers([one]) for one in files])
+        return self._view_answers(views)
 
-    def _view_probabilities(self, views: NDArray[np.uint8]) -> NDArray[np.float32]:
+    def _view_answers(self, views: NDArray[np.uint8]) -> NDArray[np.float32]:
         image = tf.constant(views, tf.float32)
-        result: NDArray[np.float32] = self._call("predict_tensor", image=image)["probabilities"]
-        return result
+        (answers,) = self._call("predict_tensor", image=image).values()
+        return answers.reshape(len(views), -1)
 
     def _call(self, signature: str, **inputs: Any) -> dict[str, NDArray[Any]]:
         try:

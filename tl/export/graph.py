@@ -1,14 +1,22 @@
-"""The served graph: encoded bytes -> upright RGB -> centre view -> logits -> labels and scores."""
+"""The served graph: encoded bytes -> upright RGB -> centre view -> network -> answers.
 
-from collections.abc import Callable, Sequence
+Of classes the answers are labels and scores, of values `outputs`, as TF Serving's Regress wants.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import tensorflow as tf
 
 from tl.export.orientation import jpeg_orientation, turn_upright
+from tl.problem import Problem
 
 TOP_K = 5
-IMAGE_FEATURE = "image_bytes"  # of the tf.Example that `classify` takes
+IMAGE_FEATURE = "image_bytes"  # of the tf.Example that `classify` and `regress` take
+Run = Callable[[Any], tuple[Any, Any]]
+"""float32 (batch, height, width, 3) in [0, 255] -> (logits or values (batch, n_outputs), features
+(batch, n_features))."""
 
 
 def decode_image(data: Any) -> Any:
@@ -61,30 +69,32 @@ def centre_view(image: Any, size: tuple[int, int]) -> Any:
     return tf.cast(tf.clip_by_value(tf.round(view), 0.0, 255.0), tf.uint8)
 
 
-class ServedClassifier(tf.Module):  # type: ignore[misc]
-    """The signatures of the SavedModel contract around functions that run the network.
+class ServedNetwork(tf.Module):  # type: ignore[misc]
+    """The signatures of the SavedModel contract that do not depend on the kind of answer.
 
     Args:
-        run: float32 (batch, height, width, 3) in [0, 255] -> (logits (batch, n_classes),
-            features (batch, n_features)).
+        run: the network.
         variables: what ``run`` reads.
-        class_names: in label order.
         image_size: (height, width).
     """
 
-    def __init__(
-        self,
-        run: Callable[[Any], tuple[Any, Any]],
-        variables: Sequence[Any],
-        class_names: Sequence[str],
-        image_size: tuple[int, int],
-    ) -> None:
+    def __init__(self, run: Run, variables: Sequence[Any], image_size: tuple[int, int]) -> None:
         super().__init__()
         self._run = run
         self._network_variables = list(variables)
         self._size = image_size
-        self._class_names = tf.constant(list(class_names))
-        self._top = min(TOP_K, len(class_names))
+
+    def predict_image(self, image: Any) -> dict[str, Any]:
+        """Return the answers to uint8 (batch, height, width, 3)."""
+        raise NotImplementedError
+
+    def predict_tensor(self, image: Any) -> dict[str, Any]:
+        """Return the whole answer to float32 (batch, height, width, 3) in [0, 255]."""
+        raise NotImplementedError
+
+    def by_example(self) -> dict[str, Callable[[Any], dict[str, Any]]]:
+        """Return the methods that take serialised tf.Examples, by signature name."""
+        raise NotImplementedError
 
     def signatures(self) -> dict[str, Any]:
         """Return the concrete functions by signature name."""
@@ -99,7 +109,7 @@ class ServedClassifier(tf.Module):  # type: ignore[misc]
             "predict_image": (self.predict_image, views),
             "predict_tensor": (self.predict_tensor, tensor),
             "embed": (self.embed, files),
-            "classify": (self.classify, inputs),
+            **{name: (method, inputs) for name, method in self.by_example().items()},
         }
         return {
             name: tf.function(method).get_concrete_function(spec)
@@ -115,32 +125,103 @@ class ServedClassifier(tf.Module):  # type: ignore[misc]
         )
         return {"image": views}
 
-    def predict_image(self, image: Any) -> dict[str, Any]:
-        """Return the best labels, string, and their scores, float32, both (batch, k)."""
-        scores, places = tf.math.top_k(self._probabilities(image), k=self._top)
-        return {"labels": tf.gather(self._class_names, places), "scores": scores}
-
     def serve(self, image_bytes: Any) -> dict[str, Any]:
         """`predict_image` after `decode`."""
         return self.predict_image(self.decode(image_bytes)["image"])
-
-    def predict_tensor(self, image: Any) -> dict[str, Any]:
-        """Return the probabilities of all classes, float32 (batch, n_classes)."""
-        return {"probabilities": self._probabilities(image)}
 
     def embed(self, image_bytes: Any) -> dict[str, Any]:
         """Return the backbone's features, float32 (batch, n_features)."""
         image = tf.cast(self.decode(image_bytes)["image"], tf.float32)
         return {"features": tf.cast(self._run(image)[1], tf.float32)}
 
+    def _views(self, inputs: Any) -> Any:
+        """Return the centre views of serialised tf.Examples, string (batch,)."""
+        feature = {IMAGE_FEATURE: tf.io.FixedLenFeature([], tf.string)}
+        return self.decode(tf.io.parse_example(inputs, feature)[IMAGE_FEATURE])["image"]
+
+    def _outputs(self, image: Any) -> Any:
+        return tf.cast(self._run(tf.cast(image, tf.float32))[0], tf.float32)
+
+
+class ServedClassifier(ServedNetwork):
+    """Labels with their probabilities.
+
+    Args:
+        run: the network, which gives logits.
+        variables: what ``run`` reads.
+        class_names: in label order.
+        image_size: (height, width).
+        link: logits -> probabilities: of one class that excludes the others, or of each for itself.
+    """
+
+    def __init__(
+        self,
+        run: Run,
+        variables: Sequence[Any],
+        class_names: Sequence[str],
+        image_size: tuple[int, int],
+        link: Callable[[Any], Any] = tf.nn.softmax,
+    ) -> None:
+        super().__init__(run, variables, image_size)
+        self._class_names = tf.constant(list(class_names))
+        self._top = min(TOP_K, len(class_names))
+        self._link = link
+
+    def predict_image(self, image: Any) -> dict[str, Any]:
+        """Return the best labels, string, and their scores, float32, both (batch, k)."""
+        scores, places = tf.math.top_k(self._link(self._outputs(image)), k=self._top)
+        return {"labels": tf.gather(self._class_names, places), "scores": scores}
+
+    def predict_tensor(self, image: Any) -> dict[str, Any]:
+        """Return the probabilities of all classes, float32 (batch, n_classes)."""
+        return {"probabilities": self._link(self._outputs(image))}
+
+    def by_example(self) -> dict[str, Callable[[Any], dict[str, Any]]]:
+        """Return `classify`."""
+        return {"classify": self.classify}
+
     def classify(self, inputs: Any) -> dict[str, Any]:
         """Classify serialised tf.Examples, string (batch,), as TF Serving's Classify wants."""
-        feature = {IMAGE_FEATURE: tf.io.FixedLenFeature([], tf.string)}
-        files = tf.io.parse_example(inputs, feature)[IMAGE_FEATURE]
-        probabilities = self._probabilities(self.decode(files)["image"])
+        probabilities = self._link(self._outputs(self._views(inputs)))
         classes = tf.tile(self._class_names[None, :], [tf.shape(probabilities)[0], 1])
         return {"classes": classes, "scores": probabilities}
 
-    def _probabilities(self, image: Any) -> Any:
-        logits, _ = self._run(tf.cast(image, tf.float32))
-        return tf.nn.softmax(tf.cast(logits, tf.float32))
+
+class ServedRegressor(ServedNetwork):
+    """One value a picture, `outputs`, in the user's unit; arguments as `ServedNetwork`."""
+
+    def predict_image(self, image: Any) -> dict[str, Any]:
+        """Return the values, float32 (batch,)."""
+        return {"outputs": self._outputs(image)[:, 0]}
+
+    def predict_tensor(self, image: Any) -> dict[str, Any]:
+        """Return the values, float32 (batch,)."""
+        return self.predict_image(image)
+
+    def by_example(self) -> dict[str, Callable[[Any], dict[str, Any]]]:
+        """Return `regress`."""
+        return {"regress": self.regress}
+
+    def regress(self, inputs: Any) -> dict[str, Any]:
+        """Answer serialised tf.Examples, string (batch,), as TF Serving's Regress wants."""
+        return self.predict_image(self._views(inputs))
+
+
+def served_network(
+    problem: Problem,
+    run: Run,
+    variables: Sequence[Any],
+    class_names: Sequence[str],
+    image_size: tuple[int, int],
+) -> ServedNetwork:
+    """Return the signatures for a problem around a network; arguments as `ServedClassifier`."""
+    return _SERVED[problem](run, variables, class_names, image_size)
+
+
+_SERVED: Mapping[
+    Problem, Callable[[Run, Sequence[Any], Sequence[str], tuple[int, int]], ServedNetwork]
+] = {
+    "single_label": ServedClassifier,
+    "multi_label": partial(ServedClassifier, link=tf.sigmoid),
+    "regression": lambda run, variables, _, size: ServedRegressor(run, variables, size),
+}

@@ -1,4 +1,4 @@
-"""Write a classifier as a SavedModel by the project's contract."""
+"""Write a trained model as a SavedModel by the project's contract."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,7 +8,8 @@ import keras
 import tensorflow as tf
 
 from tl.errors import ExportError
-from tl.export.graph import ServedClassifier
+from tl.export.graph import served_network
+from tl.problem import Problem
 
 
 def write_saved_model(
@@ -17,14 +18,16 @@ def write_saved_model(
     *,
     class_names: Sequence[str],
     image_size: tuple[int, int],
+    problem: Problem = "single_label",
 ) -> None:
     """Save a model with the signatures of the contract; needs neither tl nor Keras to run.
 
     Args:
-        model: (batch, height, width, 3) in [0, 255] -> (logits, features).
+        model: (batch, height, width, 3) in [0, 255] -> (logits or values, features).
         folder: an existing folder that receives the SavedModel.
         class_names: in label order.
         image_size: (height, width).
+        problem: what the network answers.
 
     Raises:
         ExportError: TensorFlow could not write it; a full disk among others.
@@ -33,9 +36,8 @@ def write_saved_model(
     def run(image: Any) -> Any:
         return model(image, training=False)
 
-    served = ServedClassifier(
-        run, [variable.value for variable in model.variables], class_names, image_size
-    )
+    variables = [variable.value for variable in model.variables]
+    served = served_network(problem, run, variables, class_names, image_size)
     try:
         tf.saved_model.save(served, str(folder), signatures=served.signatures())
     except tf.errors.OpError as error:

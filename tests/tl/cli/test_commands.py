@@ -88,11 +88,11 @@ def test_average_over_the_centre_view_alone_is_the_plain_answer(trained: Any, se
 
     files = [file.read_bytes() for file in sorted(trained.dataset.glob("*/0*.jpg"))]
 
-    averaged = served.mean_probabilities(
+    averaged = served.mean_answers(
         files, lambda data: views_of(decode_picture(data), (32, 32), "none", centre_view)
     )
 
-    assert averaged == pytest.approx(served.probabilities(files), abs=0.005)
+    assert averaged == pytest.approx(served.answers(files), abs=0.005)
 
 
 def test_unknown_test_time_augmentation_is_refused(tl: Run, trained: Any) -> None:

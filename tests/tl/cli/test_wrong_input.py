@@ -48,6 +48,25 @@ def good(*words: str) -> Prepare:
     return prepare
 
 
+def labelled(labels: str, *words: str) -> Prepare:
+    """A table of the pictures of a folder with labels of its own."""
+
+    def prepare(here: Path, make: Callable[..., Path]) -> list[str]:
+        folder = make(here / "tabled", {"cats": 8})
+        lines = [f"cats/{n:02}.jpg,{label}" for n, label in enumerate(labels.split(","))]
+        (folder / "t.csv").write_text("\n".join(["path,labels", *lines]) + "\n")
+        return ["--dataset", "tabled/t.csv", *words]
+
+    return prepare
+
+
+NUMBERS = labelled("1,2,3,4,5,6,7,8", "--problem", "regression")
+
+
+def numbers(*words: str) -> Prepare:
+    return lambda here, make: [*NUMBERS(here, make), *words]
+
+
 def below_a_file(here: Path, make: Callable[..., Path]) -> list[str]:
     (here / "file").write_text("kept")
     return [*good("--backbone", "tl_small")(here, make), "--output", "file/models"]
@@ -129,6 +148,28 @@ CASES: dict[str, tuple[Prepare, int, tuple[str, ...]]] = {
     "impossible name": (good("--name", "../up"), 2, ("'../up'", "letters, digits")),
     "malformed TOML": (bad_toml, 2, ("--config run.toml", "TOML")),
     "typo in TOML": (typo_in_toml, 2, ("training.lerning_rate", "training.learning_rate")),
+    "text among numbers": (
+        labelled("1,2,tall,4,5,6,7,8", "--problem", "regression"), 1, ("row 3", "'tall'"),
+    ),
+    "one value only": (
+        labelled("3,3,3,3,3,3,3,3", "--problem", "regression"), 1, ("one value 3", "two or more"),
+    ),
+    "numbers of classes that are none": (
+        good("--problem", "regression"), 1, ("'cats'", "Give a table with a column of numbers"),
+    ),
+    "one label where there are several": (
+        labelled("a,a|b,b,a,b,a,b,a", "--problem", "single_label"),
+        1, ("'single_label'", "cats/01.jpg", "a and b", "multi_label"),
+    ),
+    "few shots of numbers": (numbers("--shots", "2"), 2, ("data.shots = 2", "no classes")),
+    "pasted rectangles of numbers": (
+        numbers("--set", "augment.cutmix=1.0"), 2, ("augment.cutmix = 1.0", "augment.mixup"),
+    ),
+    "balance of several labels": (
+        labelled("a|b,a|b,b,a,b,a,b,a", "--set", "training.balance=weights"),
+        2, ("training.balance = 'weights'", "multi_label"),
+    ),
+    "unknown problem": (good("--problem", "ranking"), 2, ("--problem", "ranking", "regression")),
     "no such config": (good("--config", "gone.toml"), 2, ("gone.toml", "No such file")),
     "no dataset": (lambda here, make: [], 2, ("no dataset; give --dataset",)),
     "picture too small": (

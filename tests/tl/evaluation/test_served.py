@@ -32,7 +32,7 @@ def test_reported_accuracy_is_what_the_served_signature_reaches(trained: Any, se
 
 def test_reported_figures_are_those_of_the_served_probabilities(trained: Any, served: Any) -> None:
     examples = trained.plan.data.side("test")
-    probabilities = served.probabilities(example.read() for example in examples)
+    probabilities = served.answers(example.read() for example in examples)
 
     again = classification_metrics(
         probabilities, [example.label for example in examples], trained.plan.data.class_names
@@ -46,7 +46,7 @@ def test_reported_figures_are_those_of_the_served_probabilities(trained: Any, se
 def test_more_files_than_a_batch_come_back_in_order(trained: Any, served: Any) -> None:
     files = [example.read() for example in trained.plan.data.pictures.examples] * 2
 
-    probabilities = served.probabilities(iter(files))
+    probabilities = served.answers(iter(files))
     answers = served.predict(files)
 
     assert probabilities.shape == (72, 3)

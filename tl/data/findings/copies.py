@@ -40,8 +40,9 @@ def _conflicts(
     chosen = dataset.take(np.array(places))
     labels = dict(zip(places, chosen.answers(), strict=True))
     sides = {place: None if dataset.sides is None else dataset.sides[place] for place in places}
-    if len(set(labels.values())) > 1:
-        same = _same_bytes(identities, places, labels)
+    same = _same_bytes(identities, places, labels)
+    # Of pictures that are nearly the same, numbers may differ a little.
+    if len(set(labels.values())) > 1 and (same or dataset.values is None):
         shown = "; ".join(
             f"{label!r}: {names_of([dataset.keys[p] for p in places if labels[p] == label], 3)}"
             for label in sorted(set(labels.values()))
