@@ -3,6 +3,7 @@
 run.json                  config as resolved, class names, backbone, fingerprint, outcome
 split.json                side of every picture by identity
 classifier.weights.h5     the best weights so far
+checkpoints/              what a killed run goes on from, gone when it is finished
 tracking.jsonl            what was told to the experiment store
 log.txt                   one line an epoch
 """
@@ -22,6 +23,10 @@ from tl.errors import ConfigError, nearest
 from tl.written_aside import written_aside
 
 RUNS = Path("runs")
+SPLIT = "split.json"
+WEIGHTS = "classifier.weights.h5"
+UNTRAINED = "untrained.weights.h5"  # what the rehearsal exports
+CHECKPOINTS = "checkpoints"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +43,7 @@ class RunRecord:
         class_names: in label order.
         fingerprint: of the dataset.
         class_counts: by side and class.
+        order: a digest of the training and validation pictures in their order.
         device: what trained.
         versions: of packages, and the git commit where there is one.
         state: ``running``, ``finished``, ``stopped`` or ``failed``.
@@ -52,6 +58,7 @@ class RunRecord:
     class_names: tuple[str, ...]
     fingerprint: str
     class_counts: Mapping[str, Mapping[str, int]]
+    order: str
     device: str
     versions: Mapping[str, str]
     state: str = "running"

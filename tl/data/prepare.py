@@ -1,5 +1,6 @@
 """From what the user typed to pictures with a side each: open, inspect, split. No TensorFlow."""
 
+import hashlib
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -87,6 +88,15 @@ class PreparedData:
     def split(self) -> dict[str, Side]:
         """Return the side by identity."""
         return dict(zip(self.pictures.identities, self.sides, strict=True))
+
+    def training_order(self) -> str:
+        """Return a digest of the training and validation pictures in the order they are seen in."""
+        digest = hashlib.sha256()
+        labels = self.pictures.examples.labels
+        for identity, label, side in zip(self.pictures.identities, labels, self.sides, strict=True):
+            if side != "test":
+                digest.update(f"{identity} {self.class_names[label]} {side}\n".encode())
+        return digest.hexdigest()[:32]
 
     def counts(self) -> dict[str, dict[str, int]]:
         """Return ``{"train": {"daisy": 105, ...}, ...}``."""
