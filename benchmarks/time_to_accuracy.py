@@ -14,12 +14,10 @@ of all that is there. What it should reach is in docs/benchmarks.md.
 """
 
 import argparse
-import dataclasses
-import itertools
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from comparison.contenders import run_contender
@@ -27,6 +25,7 @@ from comparison.datasets import open_pictures
 from comparison.results import Result, Trial, append_result, read_results
 from comparison.splits import few_shot, link_split, make_fold, picture_keys
 from comparison.tables import TABLES, table_of
+from comparison.trials import Plan, budget_s, possible_trials, trials_of
 
 BACKBONES = ("mobilenet_0.25", "mobilenet_v2_0.35")
 PHOTOS = ("flower_photos", "cifar10")
@@ -39,7 +38,7 @@ def main() -> None:
     """Measure what is missing, and print a table."""
     options = read_options()
     if options.command != "report":
-        measure(list(known_to_tl(trials_of(options))), options)
+        measure(trials_for(options), options)
     results = read_results(options.results)
     for command in TABLES if options.command == "report" else (options.command,):
         print("\n".join(["", *table_of(command, results)]))
@@ -65,7 +64,6 @@ def read_options() -> argparse.Namespace:
         for option, values in defaults.items():
             command.add_argument(f"--{option}", nargs="+", default=values)
         command.add_argument("--fold-seeds", type=int, default=seeds, help="draws of the folds")
-        command.set_defaults(folds=FOLDS, budget="")
         return command
 
     contenders = ("guide", "guide_cached", "tl")
@@ -82,59 +80,38 @@ def read_options() -> argparse.Namespace:
     few = add("few-shot", "few pictures a class", 3, datasets=PHOTOS[:1], backbones=BACKBONES,
               contenders=("guide", "tl"))  # fmt: skip
     few.add_argument("--shots", nargs="+", type=int, default=SHOTS)
-    return parser.parse_args()
+    options = parser.parse_args()
+    for name in ("data", "weights"):
+        if not getattr(options, name, Path()).is_dir():
+            parser.error(f"{name.upper()} {getattr(options, name)}: no such folder")
+    return options
 
 
-def trials_of(options: argparse.Namespace) -> Iterator[Trial]:
-    """Yield what a command measures; contenders take turns, and the guide goes first."""
-    if options.command == "strategies":
-        contenders = [f"tl:{strategy}" for strategy in options.strategies]
-    else:
-        contenders = options.contenders
-    # A part of the seeds, should the time not be enough for all, is a whole comparison.
-    for seed, dataset, backbone, fold, shots, contender in itertools.product(
-        range(options.fold_seeds),
-        options.datasets,
-        options.backbones,
-        range(options.folds) if options.command in ("folds", "strategies") else (0,),
-        getattr(options, "shots", (0,)),
-        contenders,
-    ):
-        yield Trial(
-            command=options.command,
-            dataset=dataset,
-            backbone=backbone,
-            contender=contender,
-            budget=options.budget if contender.startswith("tl") else "",
-            size=options.size,
-            n_folds=options.folds,
-            fold=fold,
-            seed=seed,
-            shots=shots,
-            quick=options.quick,
-        )
-
-
-def known_to_tl(trials: Iterator[Trial]) -> Iterator[Trial]:
-    """Leave out strategies and budgets that this version of tl does not know, and say so."""
+def trials_for(options: argparse.Namespace) -> list[Trial]:
+    """Return what to measure, without what this version of tl cannot do; say what that is."""
+    plan = Plan(
+        command=options.command,
+        contenders=options.contenders
+        if "contenders" in options
+        else [f"tl:{strategy}" for strategy in options.strategies],
+        datasets=options.datasets,
+        backbones=options.backbones,
+        seeds=options.fold_seeds,
+        folds=range(options.folds) if "folds" in options else (0,),
+        n_folds=options.folds if "folds" in options else FOLDS,
+        shots=getattr(options, "shots", (0,)),
+        budget=getattr(options, "budget", ""),
+        size=options.size,
+        quick=options.quick,
+    )
     from tl.cli.finetune import finetune
 
-    options = {option.name: option for option in finetune.params}
-    strategies = getattr(options["strategy"].type, "choices", ())
-    said: set[str] = set()
-    for trial in trials:
-        _, _, strategy = trial.contender.partition(":")
-        missing = ""
-        if strategy and strategy not in strategies:
-            missing = f"no --strategy {strategy}: left out"
-        elif trial.budget and "time_budget" not in options:
-            missing = "no --time-budget: it takes the time it takes"
-            yield dataclasses.replace(trial, budget="")
-        else:
-            yield trial
-        if missing and missing not in said:
-            said.add(missing)
-            print(f"this tl has {missing}", file=sys.stderr)
+    of_tl = {option.name: option for option in finetune.params}
+    strategies = getattr(of_tl["strategy"].type, "choices", ())
+    trials, lacks = possible_trials(trials_of(plan), strategies, has_budget="time_budget" in of_tl)
+    for line in lacks:
+        print(line, file=sys.stderr)
+    return trials
 
 
 def measure(trials: Sequence[Trial], options: argparse.Namespace) -> None:
@@ -157,11 +134,12 @@ def measure(trials: Sequence[Trial], options: argparse.Namespace) -> None:
 
 def warm_up(options: argparse.Namespace, datasets: Sequence[str], scratch: Path) -> None:
     """Read pictures and libraries once, so that the first contender does not wait for the disk."""
-    subprocess.run([sys.executable, "-c", "import pipelines.finetune, mlflow"], check=True)
     for name in datasets:
         root = open_pictures(name, options.data, scratch)
         for key in picture_keys(root):
             (root / key).read_bytes()
+    imports = [sys.executable, "-c", "import pipelines.finetune, mlflow"]
+    subprocess.run(imports, check=True, capture_output=True)
 
 
 def run_trial(
@@ -178,19 +156,6 @@ def run_trial(
         work.mkdir()
         folder = link_split(split, root, Path(home, "pictures"))
         return run_contender(trial, folder, options.weights, work, budget_s(trial, known))
-
-
-def budget_s(trial: Trial, known: dict[Trial, Result]) -> float | None:
-    """Return the seconds that tl is given: a number, or what the guide took on the same fold."""
-    if trial.budget != "guide":
-        return float(trial.budget) if trial.budget else None
-    guide = dataclasses.replace(trial, contender="guide", budget="")
-    if guide not in known:
-        raise SystemExit(
-            "tl is to take the guide's wall time, and the guide was not measured on this fold: "
-            "name it before tl in --contenders, or give seconds with --budget"
-        )
-    return known[guide].wall_s
 
 
 if __name__ == "__main__":

@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from .paired import bootstrap_interval, paired_differences
 from .results import Result
+from .trials import GUIDE
 
-GUIDE = "guide"
 Contenders = dict[str, list[Result]]
 """Results by the contender's label, in the order they came."""
 
@@ -14,6 +14,7 @@ Contenders = dict[str, list[Result]]
 def table_of(command: str, results: Iterable[Result]) -> list[str]:
     """Return the table of one command of time_to_accuracy.py, from its results among others."""
     mine = [one for one in results if one.trial.command == command]
+    mine = [one for one in mine if not one.trial.quick] or mine
     if not mine:
         return [f"{command}: nothing measured yet"]
     lines = TABLES[command](mine)
@@ -29,7 +30,7 @@ def time_table(results: Sequence[Result]) -> list[str]:
         "reached after s | guide's wall / that | guide's wall / wall |",
         "|---|---|---|---|---|---|---|---|---|",
     ]
-    for (dataset, backbone, _), contenders in _groups(results):
+    for (dataset, backbone, *_), contenders in _groups(results):
         guides = {one.trial.seed: one for one in contenders.get(GUIDE, [])}
         for label, runs in contenders.items():
             rounds = [(run, guides[run.trial.seed]) for run in runs if run.trial.seed in guides]
@@ -66,7 +67,7 @@ def accuracy_table(
         "s, median (most) | of the reference's wall | points above the reference (95 %) |",
         "|---|---|---|---|---|---|---|---|---|",
     ]
-    for (dataset, backbone, shots), contenders in _groups(results):
+    for (dataset, backbone, shots, _), contenders in _groups(results):
         reference = choose_reference(contenders)
         theirs = contenders.get(reference, [])
         for label, runs in contenders.items():
@@ -113,12 +114,14 @@ TABLES: dict[str, Callable[[Sequence[Result]], list[str]]] = {
 }
 
 
-def _groups(results: Sequence[Result]) -> Iterator[tuple[tuple[str, str, int], Contenders]]:
-    """Yield (dataset, backbone, shots) and what was measured there, few shots first."""
-    groups: dict[tuple[str, str, int], Contenders] = {}
+def _groups(results: Sequence[Result]) -> Iterator[tuple[tuple[str, str, int, int], Contenders]]:
+    """Yield (dataset, backbone and size, shots, folds) and what was measured there."""
+    groups: dict[tuple[str, str, int, int], Contenders] = {}
     for one in results:
-        key = (one.trial.dataset, one.trial.backbone, one.trial.shots)
-        groups.setdefault(key, {}).setdefault(one.trial.label, []).append(one)
+        trial = one.trial
+        network = f"{trial.backbone} at {trial.size}"
+        key = (trial.dataset, network, trial.shots, trial.n_folds)
+        groups.setdefault(key, {}).setdefault(trial.label, []).append(one)
     yield from sorted(groups.items(), key=lambda item: item[0])
 
 

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 from benchmarks.comparison.results import Epoch, Result, Trial
 from benchmarks.comparison.tables import best_single, table_of
 
@@ -71,6 +73,23 @@ def test_auto_is_compared_with_the_best_of_the_others() -> None:
     assert best_single({one.trial.label: [one] for one in results}) == "tl:all"
     assert row(lines, "tl:all")[-1] == "reference"
     assert row(lines, "tl:auto")[-2] == "1.30"
+
+
+def test_what_was_only_tried_out_or_at_another_size_is_not_mixed_with_what_was_measured() -> None:
+    tried = measured("folds", "guide")
+    results = [
+        replace(tried, trial=replace(tried.trial, quick=True)),
+        measured("folds", "guide"),
+        replace(tried, trial=replace(tried.trial, size=96)),
+    ]
+
+    lines = table_of("folds", results)
+
+    assert [line.split("|")[2:6] for line in lines[2:4]] == [
+        [" tl_small at 224 ", " all ", " guide ", " 1 "],
+        [" tl_small at 96 ", " all ", " guide ", " 1 "],
+    ]
+    assert lines[-1] == "2 trainings at abc."
 
 
 def test_command_without_results_says_so() -> None:

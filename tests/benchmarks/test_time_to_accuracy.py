@@ -37,6 +37,6 @@ def test_guide_and_tl_report_every_epoch_and_predict_every_test_picture(
     for result in (guide, tl):
         assert set(result.predictions) == set(tested)
         assert set(result.predictions.values()) <= {"blue", "green", "red"}
-    assert "| colours | mobilenet_0.25 | tl |" in table
+    assert "| colours | mobilenet_0.25 at 224 | tl |" in table
     # Nothing is measured again, so the table is there at once and the same.
     assert measure() == table
