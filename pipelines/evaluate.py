@@ -14,7 +14,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.export import SPLIT, Unreadable, measure, measured_metrics
+from pipelines.export import Unreadable, measure, measured_metrics
 from tl.augment.tta import TestTime, views_of
 from tl.config import DataConfig
 from tl.data.answers import with_classes
@@ -29,6 +29,7 @@ from tl.evaluation.measures import Question
 from tl.evaluation.served import ServedModel, load_served_model
 from tl.export.versions import list_versions
 from tl.problem import Problem
+from tl.run_folder import SPLIT
 
 ALL_DEFAULTS = DataConfig()
 

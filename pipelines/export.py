@@ -32,13 +32,10 @@ from tl.export.saved_model import write_saved_model
 from tl.export.versions import publish_version
 from tl.export.warmup import write_warmup_requests
 from tl.problem import Problem
-from tl.run_folder import RunRecord, read_record
+from tl.run_folder import SPLIT, UNTRAINED, WEIGHTS, RunRecord, read_record
 from tl.zoo.backbones import find_backbone
 
-WEIGHTS = "classifier.weights.h5"
 Unreadable = tuple[tuple[str, str], ...]
-UNTRAINED = "untrained.weights.h5"  # what the rehearsal exports
-SPLIT = "split.json"
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,13 +22,15 @@ from typing import Any
 import keras
 
 from pipelines.contact_sheet import write_sheet
-from pipelines.export import SPLIT, UNTRAINED, WEIGHTS, Exported
+from pipelines.export import Exported
 from pipelines.feed import make_feed
 from pipelines.plan import Plan
+from pipelines.resume import Resumption
 from pipelines.run_facts import (
     Recording,
     describe_run,
     outcome_of,
+    package_versions,
     report_run,
     run_record,
     warnings_to,
@@ -41,15 +43,26 @@ from tl.data.balance import balance_classes
 from tl.data.batches import Feed, decoded_pictures
 from tl.data.split import write_split
 from tl.errors import ExportError, Interrupted, TrackingError, TrainingError
-from tl.run_folder import RUNS, RunRecord, new_run_id, write_record
+from tl.run_folder import (
+    CHECKPOINTS,
+    RUNS,
+    SPLIT,
+    UNTRAINED,
+    WEIGHTS,
+    RunRecord,
+    new_run_id,
+    write_record,
+)
 from tl.tracking import JournalTracker, Tracker, default_store
-from tl.training.checkpoints import save_weights
+from tl.training.checkpoints import Checkpoint, remove_checkpoints
 from tl.training.devices import Device, prepare_device
 from tl.training.progress import (
     EpochRecord,
     Listener,
     Silent,
 )
+from tl.training.standing import CheckpointWriter
+from tl.training.stored_weights import save_weights
 from tl.training.task import Task
 from tl.training.tuning import train_classifier
 
@@ -90,56 +103,93 @@ def finetune(
     Raises:
         TlError: with what is kept of the run.
     """
-    stopwatch = _Stopwatch()
     folder = RUNS / new_run_id(plan.name)
-    try:
-        folder.mkdir(parents=True)
-        tracker = JournalTracker(
-            folder, default_store(), plan.config.experiment or plan.name, folder.name
-        )
-    except OSError as error:
-        raise TrainingError(
-            f"cannot write the run to {folder.absolute()}: {error.strerror or error}. Work in a "
-            "folder that you may write to, on a disk with room"
-        ) from error
+    return _run(plan, folder, None, listener or Silent(), say)
+
+
+def resume(
+    resumption: Resumption,
+    listener: Listener | None = None,
+    say: Callable[[str], None] = lambda line: None,
+) -> FinetuneResult:
+    """Go on with a run that was killed, to the same end.
+
+    Args:
+        resumption: from `pipelines.resume.plan_resumption`.
+        listener: told of progress.
+        say: receives one-line reports of what happens.
+
+    Raises:
+        TlError: with what is kept of the run.
+    """
+    checkpoint = resumption.checkpoint
+    if checkpoint is None:
+        say("the run had no checkpoint yet: it begins again, in the same folder")
+    else:
+        say(f"going on from {checkpoint.path}")
+    changed = [
+        f"{name} {before} then, {now} now"
+        for name, before in resumption.record.versions.items()
+        if name != "git" and (now := package_versions().get(name)) != before
+    ]
+    if changed:
+        say(f"warning: other versions than it began with, so other last digits: {changed}")
+    return _run(resumption.plan, resumption.folder, checkpoint, listener or Silent(), say)
+
+
+def _run(
+    plan: Plan,
+    folder: Path,
+    resumed: Checkpoint | None,
+    listener: Listener,
+    say: Callable[[str], None],
+) -> FinetuneResult:
+    stopwatch = _Stopwatch()
+    tracker = _tracker(plan, folder)
     record: RunRecord | None = None
     try:
         device = prepare_device(plan.config.training.mixed_precision)
         say(f"training on {device.description}, {device.precision}")
         record = run_record(plan, folder, device)
         write_record(folder, record)
-        write_split(folder / SPLIT, plan.data.split())
-        describe_run(tracker, plan, record, folder)
+        if resumed is None:
+            write_split(folder / SPLIT, plan.data.split())
+            describe_run(tracker, plan, record, folder)
         feed = make_feed(plan)
         with stopwatch("build"):
             keras.utils.set_random_seed(plan.config.seed)
             classifier = _build(plan)
-        with stopwatch("rehearse export"):
-            # Under a name of their own: untrained weights are nothing to publish later.
-            save_weights(classifier.model, folder / UNTRAINED)
-            _rehearse(folder, device, say)
-            (folder / UNTRAINED).unlink()
+        if resumed is None:
+            with stopwatch("rehearse export"):
+                # Under a name of their own: untrained weights are nothing to publish later.
+                save_weights(classifier.model, folder / UNTRAINED)
+                _rehearse(folder, device, say)
+                (folder / UNTRAINED).unlink()
         with stopwatch("train"):
-            records = _train(plan, classifier, folder, feed, tracker, listener or Silent(), say)
+            records = _train(plan, classifier, folder, feed, tracker, listener, say, resumed)
         with stopwatch("export and evaluate"):
             exported = _export(folder, plan, device, say)
         with stopwatch("track"):
             report_run(tracker, folder, records, exported, record)
             _end(folder, record, "finished", outcome_of(exported))
+            remove_checkpoints(folder / CHECKPOINTS)
             fault = _finish(tracker, "FINISHED")
     except KeyboardInterrupt:
         _end(folder, record, "stopped", {})
         fault = _finish(tracker, "KILLED")
         kept = "nothing is trained yet, so nothing is kept"
         if (folder / WEIGHTS).is_file():
-            kept = f"the best weights so far are kept; to publish them: tl export {folder}"
+            kept = (
+                f"the best weights so far are kept; to go on: tl finetune --resume {folder}; "
+                f"to publish them: tl export {folder}"
+            )
         raise Interrupted(f"stopped: {kept}{f' ({fault})' if fault else ''}") from None
     except OSError as error:
         _end(folder, record, "failed", {})
         _finish(tracker, "FAILED")
         raise TrainingError(
             f"the run could not go on: {error}. What it has is kept; once the cause is mended: "
-            f"tl export {folder}"
+            f"tl finetune --resume {folder}"
         ) from error
     except BaseException:
         _end(folder, record, "failed", {})
@@ -153,6 +203,21 @@ def finetune(
         tracking_fault=fault,
         seconds=stopwatch.seconds,
     )
+
+
+def _tracker(plan: Plan, folder: Path) -> JournalTracker:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        return JournalTracker(
+            folder, default_store(), plan.config.experiment or plan.name, folder.name
+        )
+    except BlockingIOError as error:
+        raise TrainingError(f"{folder} is still running; wait for its end, or stop it") from error
+    except OSError as error:
+        raise TrainingError(
+            f"cannot write the run to {folder.absolute()}: {error.strerror or error}. Work in a "
+            "folder that you may write to, on a disk with room"
+        ) from error
 
 
 def _build(plan: Plan) -> Classifier:
@@ -174,6 +239,7 @@ def _train(
     tracker: Tracker,
     listener: Listener,
     say: Callable[[str], None],
+    resumed: Checkpoint | None,
 ) -> list[EpochRecord]:
     augmentation = _augmentation(plan, folder, tracker)
     with (
@@ -191,8 +257,11 @@ def _train(
             on_flip_harm=lambda harm: say(_flip_words(harm, plan, log)),
             feed=feed,
             problem=plan.data.problem,
+            checkpoints=CheckpointWriter(
+                folder / CHECKPOINTS, plan.config.training.checkpoint_seconds
+            ),
         )
-        return train_classifier(task, plan.phases)
+        return train_classifier(task, plan.phases, resumed)
 
 
 def _flip_words(harm: FlipHarm, plan: Plan, log: Any) -> str:

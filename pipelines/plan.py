@@ -4,7 +4,7 @@ Receives a config, gives a `Plan`; `tl finetune --dry-run` stops here.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tl.config import AugmentConfig, RunConfig, model_name_of
@@ -94,6 +94,20 @@ def make_plan(
         recipe=choose_recipe(config.augment, data.pictures.dataset.name),
         phases=choose_phases(config.training),
         model_folder=model_folder,
+    )
+
+
+def absolute_config(config: RunConfig) -> RunConfig:
+    """Return a config that means the same in any folder, as a run keeps it."""
+    spec, output = Path(config.dataset).expanduser(), Path(config.output).expanduser()
+    data = config.data
+    if data.root:
+        data = replace(data, root=str(Path(data.root).expanduser().resolve()))
+    return replace(
+        config,
+        dataset=str(spec.resolve()) if spec.exists() else config.dataset,
+        output=str(output.resolve()),
+        data=data,
     )
 
 

@@ -3,7 +3,7 @@
     tl pretrain --dataset cifar10_jpeg --output tl/zoo/pretrained/tl_small.npz --checkpoint DIR
 
 on CIFAR-10 gives the shipped `tl_small`; what it reached is in the provenance file beside it.
-A killed run goes on from its last epoch when the same command is typed again.
+A killed run goes on where it stood when the same command is typed again.
 """
 
 import dataclasses
@@ -23,13 +23,17 @@ from tl.augment.pca_jitter import fit_colour_pca
 from tl.augment.recipes import Augmentation
 from tl.config import DataConfig
 from tl.data.batches import decoded_pictures, evaluation_batches, training_batches
+from tl.data.example import Dataset
 from tl.data.inspect import cache_folder
 from tl.data.prepare import prepare_data, read_pictures
 from tl.errors import ConfigError
-from tl.training.checkpoints import restore_checkpoint, save_checkpoint
-from tl.training.fit import compile_classifier, run_phase
+from tl.strategy import Phase
+from tl.training.checkpoints import read_checkpoint
+from tl.training.fit import PhaseState, compile_classifier, run_phase
 from tl.training.optimizer import build_optimizer
 from tl.training.progress import Listener
+from tl.training.standing import CheckpointWriter, Standing, restore_variables, standing_of
+from tl.training.updates import Updater
 from tl.zoo.backbones import find_backbone
 from tl.zoo.build import build_backbone
 from tl.zoo.load import load_backbone_weights, save_backbone_npz
@@ -114,34 +118,7 @@ def pretrain(config: PretrainConfig, listener: Listener, command: str) -> Pretra
     top = keras.layers.Dense(len(data.class_names), dtype="float32", name="logits")
     logits = top(backbone.output)
     model = keras.Model(backbone.input, logits)
-    steps = len(training) // config.batch_size
-    compile_classifier(
-        model,
-        build_optimizer(
-            learning_rate=config.learning_rate,
-            total_steps=steps * config.epochs,
-            warmup_steps=steps,
-            weight_decay=config.weight_decay,
-            clip_norm=5.0,
-        ),
-    )
-    done = restore_checkpoint(model, config.checkpoint)
-    augment = Augmentation(config.recipe, size, fit_colour_pca(decoded_pictures(training)))
-    run_phase(
-        model,
-        training_batches(
-            training, augment, batch_size=config.batch_size, seed=config.seed, first_step=done
-        ),
-        evaluation_batches(held_out, size, batch_size=256),
-        phase="pretrain",
-        epochs=config.epochs,
-        steps_per_epoch=steps,
-        batch_size=config.batch_size,
-        listener=listener,
-        first_epoch=done // steps,
-        restore_best=False,  # the cosine ends at its best; a peak before it is noise
-        on_epoch=lambda epoch: save_checkpoint(model, config.checkpoint, epoch * steps),
-    )
+    _learn(config, model, training, held_out, listener)
     loss, accuracy = _measure(model, evaluation_batches(held_out, size, batch_size=256))
     save_backbone_npz(backbone, config.output)
     shipped = backbone
@@ -173,6 +150,62 @@ def pretrain(config: PretrainConfig, listener: Listener, command: str) -> Pretra
     }
     provenance.write_text(json.dumps(facts, indent=2) + "\n")
     return Pretrained(config.output, provenance, float(accuracy))
+
+
+def _learn(
+    config: PretrainConfig,
+    model: keras.Model,
+    training: Dataset,
+    held_out: Dataset,
+    listener: Listener,
+) -> None:
+    """Train from random weights, or from where a killed run stood."""
+    size = (config.image_size, config.image_size)
+    steps = len(training) // config.batch_size
+    phase = Phase(name="pretrain", n_stages=None, epochs=config.epochs,
+                  learning_rate=config.learning_rate)  # fmt: skip
+
+    def compile_for(micro_batches: int) -> None:
+        optimizer = build_optimizer(
+            learning_rate=config.learning_rate,
+            total_steps=steps * config.epochs,
+            warmup_steps=steps,
+            weight_decay=config.weight_decay,
+            clip_norm=5.0,
+            micro_batches=micro_batches,
+        )
+        compile_classifier(model, optimizer)
+
+    known = read_checkpoint(config.checkpoint)
+    standing = Standing(phases=[phase], state=PhaseState(best_weights=[]))
+    if known is not None:
+        standing = standing_of(known)
+    update = Updater(model, compile_for, standing.micro_batches)
+    if known is not None:
+        restore_variables(model, known)
+    augment = Augmentation(config.recipe, size, fit_colour_pca(decoded_pictures(training)))
+    writer = CheckpointWriter(config.checkpoint, interval_s=60.0)
+    run_phase(
+        model,
+        update,
+        training_batches(
+            training,
+            augment,
+            batch_size=config.batch_size,
+            seed=config.seed,
+            first_step=standing.state.step,
+        ),
+        evaluation_batches(held_out, size, batch_size=256),
+        state=standing.state,
+        phase=phase.name,
+        epochs=config.epochs,
+        steps_per_epoch=steps,
+        batch_size=config.batch_size,
+        listener=listener,
+        restore_best=False,  # the cosine ends at its best; a peak before it is noise
+        on_update=lambda: writer.write_if_due(standing, model),
+    )
+    writer.write(standing, model)
 
 
 def _measure(model: keras.Model, batches: Any) -> tuple[float, float]:

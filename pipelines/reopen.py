@@ -3,10 +3,9 @@
 import dataclasses
 from pathlib import Path
 
-from pipelines.export import SPLIT
 from tl.data.inspect import cache_folder
 from tl.data.prepare import PreparedData, prepare_data
-from tl.run_folder import read_record
+from tl.run_folder import SPLIT, read_record
 
 
 def reopen_data(folder: Path) -> PreparedData:

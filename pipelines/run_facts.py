@@ -4,7 +4,6 @@ Before training what was asked, an epoch at a time what happens, after it what c
 """
 
 import contextlib
-import dataclasses
 import datetime
 import importlib.metadata
 import json
@@ -15,12 +14,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from pipelines.export import SPLIT, Exported
-from pipelines.plan import Plan
+from pipelines.export import Exported
+from pipelines.plan import Plan, absolute_config
 from tl.data.answers import value_facts
 from tl.evaluation.charts import draw_confusion, draw_curves
 from tl.evaluation.measures import headline
-from tl.run_folder import RunRecord
+from tl.run_folder import SPLIT, RunRecord
 from tl.tracking import Tracker
 from tl.training.devices import Device
 from tl.training.progress import EpochRecord, Listener, epoch_line, kept_epoch, throughput_unit
@@ -29,35 +28,26 @@ from tl.training.progress import EpochRecord, Listener, epoch_line, kept_epoch, 
 def run_record(plan: Plan, folder: Path, device: Device) -> RunRecord:
     """Return what a run is, before it has trained."""
     assert plan.weights is not None  # only a dry run has none
-    spec, output = Path(plan.config.dataset).expanduser(), Path(plan.config.output).expanduser()
-    data = plan.config.data
-    if data.root:
-        data = dataclasses.replace(data, root=str(Path(data.root).expanduser().resolve()))
-    # Absolute, so that `tl export` finds them from any other folder.
-    config = dataclasses.replace(
-        plan.config,
-        dataset=str(spec.resolve()) if spec.exists() else plan.config.dataset,
-        output=str(output.resolve()),
-        data=data,
-    )
     return RunRecord(
         id=folder.name,
         name=plan.name,
-        config=config,
+        config=absolute_config(plan.config),
         backbone=plan.backbone.name,
         weights={"source": plan.weights.source, "sha256": plan.weights.sha256},
         image_size=plan.image_size,
         class_names=plan.data.class_names,
         fingerprint=plan.data.pictures.fingerprint,
         class_counts=plan.data.counts(),
+        order=plan.data.training_order(),
         device=f"{device.description}, {device.precision}, {device.backend}",
-        versions=_versions(),
+        versions=package_versions(),
         problem=plan.data.problem,
         training_values=value_facts(plan.data.side("train")),
     )
 
 
-def _versions() -> dict[str, str]:
+def package_versions() -> dict[str, str]:
+    """Return the versions that results depend on, and the commit where there is one."""
     packages = ("tl", "tensorflow", "keras", "numpy", "grain", "albumentations",
                 "opencv-python-headless", "mlflow")  # fmt: skip
     versions = {"python": platform.python_version()}

@@ -154,44 +154,61 @@ class TrainingConfig:
 
     Attributes:
         strategy: ``features`` trains the head on the frozen backbone; ``last`` fine-tunes the
-            backbone's last stage after that; ``all`` fine-tunes everything after that.
+            backbone's last stages after that; ``all`` fine-tunes everything after that.
+        last_stages: how many stages ``last`` fine-tunes; one is the layers at one resolution.
         epochs: passes over the training pictures of the fine-tuning phase, an upper bound.
         batch_size: pictures an update.
         learning_rate: peak of the fine-tuning phase.
+        layer_decay: factor of the rate from each stage of the backbone to the one before.
         penalty: of the head's kernel, half of it times the squared weights is added to the mean
             loss; None tries a path of them and keeps the best on validation.
         warmup_fraction: share of a phase's updates in which the rate grows from zero.
         weight_decay: AdamW's while fine-tuning, of kernels only.
         label_smoothing: share of a label's mass spread over all classes.
+        ema: momentum, for each update, of a moving average of the weights that is measured and
+            kept in their place; 0 for none.
+        batch_norm: while fine-tuning, keep BatchNorm ``frozen`` as pretrained, or ``adapt`` it to
+            the pictures; a small batch is too few for that.
         balance: how rare classes are made to count as much as common ones: ``none``, by
             ``weights`` in the loss, or by ``sampling`` their pictures more often.
         patience: epochs without a better validation loss before a phase stops. Validation
             wavers while the rate is high, so stopping soon keeps the cosine from paying.
         mixed_precision: compute in 16 bits; ``auto`` does on a GPU and not on a CPU.
+        checkpoint_seconds: between two checkpoints that a killed run goes on from; 0 writes one
+            after every update.
     """
 
     strategy: Strategy = "last"
+    last_stages: int = 1
     epochs: int = 15
     batch_size: int = 32
     learning_rate: float = 1e-4
+    layer_decay: float = 1.0
     penalty: float | None = None
     warmup_fraction: float = 0.1
     weight_decay: float = 0.01
     label_smoothing: float = 0.0
+    ema: float = 0.0
+    batch_norm: Literal["frozen", "adapt"] = "frozen"
     balance: Literal["none", "weights", "sampling"] = "none"
     patience: int = 10
     mixed_precision: Literal["auto", "on", "off"] = "auto"
+    checkpoint_seconds: float = 60.0
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "batch_size", "patience"):
+        for name in ("epochs", "batch_size", "patience", "last_stages"):
             _require(getattr(self, name) >= 1, f"training.{name}", getattr(self, name), "1 or more")
         rate, penalty = self.learning_rate, self.penalty
         _require(0 < rate <= 10, "training.learning_rate", rate, "above 0, at most 10")
         sound = penalty is None or 0 < penalty < math.inf
         _require(sound, "training.penalty", penalty, "above 0, or leave it out")
-        for name in ("warmup_fraction", "label_smoothing"):
+        for name in ("warmup_fraction", "label_smoothing", "ema"):
             value = getattr(self, name)
             _require(0 <= value < 1, f"training.{name}", value, "0 to below 1")
+        factor = self.layer_decay
+        _require(0 < factor <= 1, "training.layer_decay", factor, "above 0, at most 1")
+        pause = self.checkpoint_seconds
+        _require(0 <= pause < math.inf, "training.checkpoint_seconds", pause, "0 or more")
         decay = self.weight_decay
         _require(0 <= decay < math.inf, "training.weight_decay", decay, "0 or more")
 
@@ -258,7 +275,11 @@ def model_name_of(dataset_name: str) -> str:
 
 
 def read_config(
-    file: Path | None, settings: Sequence[str] = (), flags: Mapping[str, Any] | None = None
+    file: Path | None,
+    settings: Sequence[str] = (),
+    flags: Mapping[str, Any] | None = None,
+    *,
+    base: RunConfig | None = None,
 ) -> RunConfig:
     """Combine a TOML file, ``--set`` settings and flags; later ones win.
 
@@ -266,11 +287,14 @@ def read_config(
         file: TOML with the keys of `RunConfig`, or None.
         settings: ``training.learning_rate=1e-3``; the value is TOML, or else a plain string.
         flags: dotted keys to values; None values are not set.
+        base: what holds where none of them says anything; None for the defaults.
 
     Raises:
         ConfigError: unknown key, wrong type or impossible value, with the key and the value.
     """
-    tree: dict[str, Any] = _read_toml(file) if file else {}
+    tree: dict[str, Any] = base.to_dict() if base else {}
+    for key, value in _flatten(_read_toml(file)) if file else ():
+        _put(tree, key, value)
     for setting in settings:
         key, equals, text = setting.partition("=")
         if not equals or not key.strip():

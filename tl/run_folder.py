@@ -3,6 +3,7 @@
 run.json                  config as resolved, class names, backbone, fingerprint, outcome
 split.json                side of every picture by identity
 classifier.weights.h5     the best weights so far
+checkpoints/              what a killed run goes on from, gone when it is finished
 tracking.jsonl            what was told to the experiment store
 log.txt                   one line an epoch
 """
@@ -23,6 +24,10 @@ from tl.problem import Problem
 from tl.written_aside import written_aside
 
 RUNS = Path("runs")
+SPLIT = "split.json"
+WEIGHTS = "classifier.weights.h5"
+UNTRAINED = "untrained.weights.h5"  # what the rehearsal exports
+CHECKPOINTS = "checkpoints"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +44,7 @@ class RunRecord:
         class_names: in label order.
         fingerprint: of the dataset.
         class_counts: by side and class.
+        order: a digest of the training and validation pictures in their order.
         device: what trained.
         versions: of packages, and the git commit where there is one.
         problem: what was learned of the pictures.
@@ -55,6 +61,7 @@ class RunRecord:
     class_names: tuple[str, ...]
     fingerprint: str
     class_counts: Mapping[str, Mapping[str, int]]
+    order: str
     device: str
     versions: Mapping[str, str]
     problem: Problem = "single_label"

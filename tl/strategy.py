@@ -5,11 +5,8 @@ The head always comes before, on the features of the frozen backbone; fine-tunin
 """
 
 from dataclasses import dataclass
-from typing import Literal
 
 from tl.config import TrainingConfig
-
-Scope = Literal["last", "all"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,14 +15,13 @@ class Phase:
 
     Attributes:
         name: for reports.
-        scope: ``last`` the backbone's last stage and the head; ``all`` every layer. BatchNorm
-            stays as it was pretrained in both.
+        n_stages: how many of the backbone's last stages learn, beside the head; None for all.
         epochs: upper bound.
         learning_rate: peak.
     """
 
     name: str
-    scope: Scope
+    n_stages: int | None
     epochs: int
     learning_rate: float
 
@@ -37,7 +33,7 @@ def choose_phases(training: TrainingConfig) -> tuple[Phase, ...]:
     return (
         Phase(
             name=f"fine-tune {training.strategy}",
-            scope=training.strategy,
+            n_stages=training.last_stages if training.strategy == "last" else None,
             epochs=training.epochs,
             learning_rate=training.learning_rate,
         ),

@@ -75,6 +75,8 @@ def default_store(environ: Mapping[str, str] = os.environ, here: Path | None = N
 class JournalTracker:
     """Write the journal, and send it to a store as it grows.
 
+    A journal that is there already is gone on with: the run was killed and goes on.
+
     Args:
         folder: of the run.
         store: where to send to.
@@ -89,8 +91,16 @@ class JournalTracker:
         self._failure: Exception | None = None
         self._store = store
         self._file = self._journal.open("a", encoding="utf-8")
-        fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # until this process ends
-        self._write({"kind": "begin", "experiment": experiment, "run_name": run_name})
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # until this process ends
+        except OSError:
+            self._file.close()
+            raise
+        self._known = _cut_off_half_a_line(self._journal)
+        if self._known:
+            self._write({"kind": "resume"})
+        else:
+            self._write({"kind": "begin", "experiment": experiment, "run_name": run_name})
         self._thread = threading.Thread(target=self._send_all, name="tracking", daemon=True)
         self._thread.start()
 
@@ -103,8 +113,9 @@ class JournalTracker:
         self._write({"kind": "tags", "values": dict(values)})
 
     def metrics(self, values: Mapping[str, float], step: int) -> None:
-        """Store figures at a step."""
-        self._write({"kind": "metrics", "values": dict(values), "step": step})
+        """Store figures at a step; those that a run told before it was killed are passed over."""
+        if (step, *sorted(values)) not in self._known:
+            self._write({"kind": "metrics", "values": dict(values), "step": step})
 
     def artifact(self, path: Path, folder: str = "") -> None:
         """Store a file, below a folder of the run's artefacts."""
@@ -174,6 +185,21 @@ def sync_journal(folder: Path, store: Store) -> str:
     return sender.run_id
 
 
+def _cut_off_half_a_line(journal: Path) -> set[tuple[Any, ...]]:
+    """Return what kinds of event, and which metrics at which step, a journal holds."""
+    text = journal.read_bytes()
+    length = text.rfind(b"\n") + 1
+    if length < len(text):
+        os.truncate(journal, length)
+    events = [json.loads(line) for line in text[:length].splitlines()]
+    return {
+        (event["step"], *sorted(event["values"]))
+        if event["kind"] == "metrics"
+        else (event["kind"],)
+        for event in events
+    }
+
+
 def _end_if_killed(journal: IO[bytes]) -> None:
     """Write the end of a run whose process died, over the line that it was cut off in."""
     text = journal.read()
@@ -230,6 +256,8 @@ class _MlflowSender:
                 self.run_id = self._begin(
                     self._experiment(event["experiment"]), event["run_name"], when
                 )
+            case "resume":  # `tl track sync` may have ended it as killed
+                self._client.update_run(self.run_id, status="RUNNING")
             case "parameters":
                 parameters = [
                     Param(key, value[:PARAMETER_LENGTH]) for key, value in event["values"].items()

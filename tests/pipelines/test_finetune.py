@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from tl.errors import ExportError, Interrupted, TrainingError
-from tl.training.checkpoints import save_weights
+from tl.training.stored_weights import save_weights
 
 
 @pytest.fixture
@@ -134,7 +134,7 @@ def no_rehearsal(monkeypatch: pytest.MonkeyPatch) -> None:
             OSError(errno.ENOSPC, "No space left"),
             TrainingError,
             "failed",
-            "No space left.*tl export",
+            "No space left.*tl finetune --resume",
         ),
         (ZeroDivisionError(), ZeroDivisionError, "failed", None),
     ],

@@ -20,6 +20,7 @@ RECORD = RunRecord(
     class_names=("Gänseblümchen", "rose"),
     fingerprint="0" * 32,
     class_counts={"train": {"Gänseblümchen": 3, "rose": 4}},
+    order="1" * 32,
     device="CPU",
     versions={"tl": "0.1.0"},
     outcome={"accuracy": 0.5, "labels": [1, 2]},

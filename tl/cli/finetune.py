@@ -10,12 +10,14 @@ import click
 
 from tl.cli.shown_path import shown_path
 from tl.config import read_config, setting_key
+from tl.errors import ConfigError
 from tl.words import counted
 
 if TYPE_CHECKING:
     from pipelines.export import Unreadable
     from pipelines.finetune import FinetuneResult
     from pipelines.plan import Plan
+    from pipelines.resume import Resumption
     from tl.data.prepare import PreparedData
 
 
@@ -55,17 +57,32 @@ if TYPE_CHECKING:
 @click.option("--config", "file", type=click.Path(path_type=Path), help="TOML file of settings.")
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="One setting; repeat.")
 @click.option("--dry-run", is_flag=True, help="Check everything and say what would happen.")
-def finetune(file: Path | None, settings: tuple[str, ...], dry_run: bool, **flags: Any) -> None:
+@click.option("--resume", metavar="RUN", help="Go on with a run that was stopped or killed.")
+@click.option("--force", is_flag=True, help="With --resume, though settings or pictures changed.")
+def finetune(
+    file: Path | None,
+    settings: tuple[str, ...],
+    dry_run: bool,
+    resume: str | None,
+    force: bool,
+    **flags: Any,
+) -> None:
     """Fine-tune a pretrained backbone on a folder of pictures and export it.
 
     The result is OUTPUT/NAME/VERSION, a SavedModel that `tl serve` and TensorFlow Serving answer
     predictions from. The figure that is printed was measured on it, on pictures it never saw.
     """
     began = time.perf_counter()
-    config = read_config(file, settings, {setting_key(key): v for key, v in flags.items()})
     from pipelines.plan import make_plan
 
-    plan = make_plan(config, dry_run=dry_run)
+    values = {setting_key(key): value for key, value in flags.items()}
+    resumption = _resumption(resume, file, settings, values, force) if resume else None
+    if resumption is not None:
+        plan = resumption.plan
+    elif force:
+        raise ConfigError("--force says to go on in spite of changes; it needs --resume RUN")
+    else:
+        plan = make_plan(read_config(file, settings, values), dry_run=dry_run)
     for line in plan_lines(plan):
         click.echo(line)
     if dry_run:
@@ -75,20 +92,43 @@ def finetune(file: Path | None, settings: tuple[str, ...], dry_run: bool, **flag
     from tl.cli.quiet import start_keras
 
     start_keras()
-    from pipelines.finetune import finetune as run
+    from pipelines import finetune as pipeline
     from tl.cli.progress import progress_listener
 
     listener = progress_listener()
     # `docker stop` and batch systems end a run this way: the same orderly end as Ctrl-C.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        result = run(plan, listener, lambda line: click.echo(line, err=True))
+        if resumption is not None:
+            result = pipeline.resume(resumption, listener, _say)
+        else:
+            result = pipeline.finetune(plan, listener, _say)
     finally:
         getattr(listener, "close", lambda: None)()
     for line in result_lines(plan, result, time.perf_counter() - began):
         click.echo(line)
     if result.tracking_fault:
         click.echo(f"warning: {result.tracking_fault}", err=True)
+
+
+def _say(line: str) -> None:
+    click.echo(line, err=True)
+
+
+def _resumption(
+    run: str,
+    file: Path | None,
+    settings: tuple[str, ...],
+    values: dict[str, Any],
+    force: bool,
+) -> "Resumption":
+    """Read the run that is to go on; what else was typed has to agree with it."""
+    from pipelines.resume import plan_resumption
+    from tl.run_folder import find_run, read_record
+
+    folder = find_run(run)
+    config = read_config(file, settings, values, base=read_record(folder).config)
+    return plan_resumption(folder, config, force=force)
 
 
 def plan_lines(plan: "Plan") -> list[str]:

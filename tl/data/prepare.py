@@ -1,5 +1,6 @@
 """From what the user typed to pictures with a side each: open, inspect, split. No TensorFlow."""
 
+import hashlib
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -94,6 +95,17 @@ class PreparedData:
     def split(self) -> dict[str, Side]:
         """Return the side by identity."""
         return dict(zip(self.pictures.identities, self.sides, strict=True))
+
+    def training_order(self) -> str:
+        """Return a digest of the training and validation pictures in the order they are seen in."""
+        digest = hashlib.sha256()
+        answers = self.pictures.examples.answers()
+        for identity, answer, side in zip(
+            self.pictures.identities, answers, self.sides, strict=True
+        ):
+            if side != "test":
+                digest.update(f"{identity} {answer} {side}\n".encode())
+        return digest.hexdigest()[:32]
 
     def counts(self) -> dict[str, dict[str, int]]:
         """Return ``{"train": {"daisy": 105, ...}, ...}``."""

@@ -1,91 +1,127 @@
-"""Weights and optimizer on disk, to go on after an interruption: written aside, then renamed."""
+"""What a run needs to go on after it was killed: named arrays and facts in one checked file.
 
-import math
+Receives arrays and plain values, gives them back to the bit or says that it cannot. A file's name
+ends with the beginning of its own sha256, so that damage of any kind shows; it is written aside and
+renamed, and the one before it is kept, so that a kill at any moment leaves one to go on from.
+"""
+
+import hashlib
+import io
+import json
+import logging
 import os
 import re
-import shutil
-import tempfile
-from errno import ENOSPC
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-import keras
+import numpy as np
+from numpy.typing import NDArray
 
 from tl.errors import TrainingError
 from tl.written_aside import written_aside
 
-_NAME = re.compile(r"step-(\d+)\.weights\.h5")
+FORMAT = 1
+"""Raise it when what is stored changes its meaning."""
+KEPT = 2
+_NAME = re.compile(r"checkpoint-\d{8}-[0-9a-f]{16}\.npz")
+_FACTS = "facts.json"
+_log = logging.getLogger(__name__)
+
+Arrays = dict[str, NDArray[Any]]
 
 
-def save_checkpoint(model: keras.Model, folder: Path, step: int) -> Path:
-    """Write model and optimizer after ``step`` updates; the one before is kept, older ones go.
+@dataclass(frozen=True, slots=True, eq=False)
+class Checkpoint:
+    """What was stored.
+
+    Attributes:
+        path: its file.
+        facts: plain values, as JSON keeps them.
+        arrays: by the names they were given.
+    """
+
+    path: Path
+    facts: dict[str, Any]
+    arrays: Arrays
+
+
+def write_checkpoint(
+    folder: Path, facts: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]
+) -> Path:
+    """Write a checkpoint and remove all but the one before it.
+
+    Args:
+        folder: for checkpoints; made where it is missing.
+        facts: plain values.
+        arrays: of numbers.
 
     Raises:
-        TrainingError: the disk is full or not writable; the last checkpoint is untouched.
+        OSError: the disk is full or not writable; the checkpoints before are untouched.
     """
-    path = folder / f"step-{step:08d}.weights.h5"
-    save_weights(model, path)
-    for old in sorted(_steps(folder))[:-2]:
-        (folder / f"step-{old:08d}.weights.h5").unlink(missing_ok=True)
+    # In memory first: the name has the hash, and a file is either whole or not begun.
+    buffer = io.BytesIO()
+    text = json.dumps({"format": FORMAT, **facts}).encode()
+    named: dict[str, Any] = {_FACTS: np.frombuffer(text, np.uint8), **arrays}
+    np.savez(buffer, **named)
+    content = buffer.getbuffer()
+    earlier = _newest_first(folder)
+    number = 1 + (_number(earlier[0]) if earlier else 0)
+    path = folder / f"checkpoint-{number:08d}-{_digest(content)}.npz"
+    with written_aside(path) as aside, aside.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())  # a rename may outlive the content when the power goes
+    for old in earlier[KEPT - 1 :]:
+        old.unlink(missing_ok=True)
     return path
 
 
-def save_weights(model: keras.Model, path: Path) -> None:
-    """Write a ``.weights.h5`` file in one step.
+def read_checkpoint(folder: Path) -> Checkpoint | None:
+    """Return the newest intact checkpoint, or None; damaged ones are named in the log.
 
     Raises:
-        TrainingError: it cannot be written; nothing half-written stays.
+        TrainingError: it was written by another version of tl.
     """
-    try:
-        with written_aside(path) as aside:
-            _refuse_full_disk(path.parent, _file_bytes(model))
-            model.save_weights(aside)
-    except OSError as error:
-        raise TrainingError(f"cannot write weights to {path}: {error.strerror or error}") from error
+    for path in _newest_first(folder):
+        try:
+            content = path.read_bytes()
+            if _digest(content) != path.stem.rpartition("-")[2]:
+                raise ValueError("its checksum is wrong")
+            with np.load(io.BytesIO(content), allow_pickle=False) as stored:
+                arrays = {name: stored[name] for name in stored.files}
+            facts = json.loads(arrays.pop(_FACTS).tobytes())
+        except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+            _log.warning("%s is damaged (%s); the checkpoint before it is taken", path, error)
+            continue
+        if facts.get("format") != FORMAT:
+            raise TrainingError(
+                f"{path} was written by another version of tl (its format is "
+                f"{facts.get('format')!r}, this one reads {FORMAT}); go on with that version, or "
+                "begin a new run"
+            )
+        return Checkpoint(path, facts, arrays)
+    return None
 
 
-def _file_bytes(model: keras.Model) -> int:
-    """Return an upper bound of what `save_weights` writes."""
-    variables = list(model.variables)
-    if getattr(model, "optimizer", None) is not None:
-        variables += model.optimizer.variables
-    # float32; HDF5 keeps each variable in groups of its own, 1.5 KB beside the values (measured).
-    return 2**16 + sum(2048 + 4 * int(math.prod(one.shape)) for one in variables)
+def remove_checkpoints(folder: Path) -> None:
+    """Remove what a finished run needs no more."""
+    for path in _newest_first(folder):
+        path.unlink(missing_ok=True)
 
 
-def _refuse_full_disk(folder: Path, size: int) -> None:
-    """Raise OSError where ``size`` bytes do not fit: HDF5 would crash the process (seen: h5py 3).
-
-    The room is really taken for a moment, which quotas and network disks answer truly.
-    """
-    if hasattr(os, "posix_fallocate"):
-        with tempfile.TemporaryFile(dir=folder) as file:
-            os.posix_fallocate(file.fileno(), 0, size)
-    elif shutil.disk_usage(folder).free < size:
-        raise OSError(ENOSPC, os.strerror(ENOSPC))
-
-
-def restore_checkpoint(model: keras.Model, folder: Path) -> int:
-    """Load the newest checkpoint into a compiled model, and return its step; 0 without one.
-
-    Raises:
-        TrainingError: it does not belong to this model.
-    """
-    steps = _steps(folder)
-    if not steps:
-        return 0
-    path = folder / f"step-{max(steps):08d}.weights.h5"
-    if not model.optimizer.built:
-        model.optimizer.build(model.trainable_variables)
-    try:
-        model.load_weights(path)
-    except (OSError, ValueError, KeyError) as error:
-        raise TrainingError(
-            f"{path} is damaged or belongs to another model; move {folder} away to begin anew"
-        ) from error
-    return max(steps)
-
-
-def _steps(folder: Path) -> list[int]:
+def _newest_first(folder: Path) -> list[Path]:
     if not folder.is_dir():
         return []
-    return [int(match[1]) for path in folder.iterdir() if (match := _NAME.fullmatch(path.name))]
+    found = [path for path in folder.iterdir() if _NAME.fullmatch(path.name)]
+    return sorted(found, key=_number, reverse=True)
+
+
+def _number(path: Path) -> int:
+    return int(path.name.split("-")[1])
+
+
+def _digest(content: Any) -> str:
+    return hashlib.sha256(content).hexdigest()[:16]

@@ -60,3 +60,8 @@ def _jax() -> tuple[str, str, bool]:
         return "CPU", "CPU (JAX sees no GPU)", False
     kind = device.platform.upper().replace("CUDA", "GPU")
     return kind, f"{kind} {device.device_kind} (JAX)", True
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Return whether a backend gave up because a tensor found no room."""
+    return type(error).__name__ == "ResourceExhaustedError" or "RESOURCE_EXHAUSTED" in str(error)

@@ -1,9 +1,13 @@
-"""One phase of training: Keras `fit` with best weights kept, early stopping and reports."""
+"""One phase of training: updates, validation after each epoch, best weights, early stopping.
+
+A loop of our own in place of Keras' `fit`, because a run that was killed goes on in the middle of
+an epoch with the same numbers: everything that the loop remembers is in a `PhaseState`.
+"""
 
 import math
 import time
-import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
 from typing import Any
 
 import keras
@@ -12,7 +16,38 @@ from tl.errors import TrainingError
 from tl.heads import unit_of
 from tl.problem import Problem
 from tl.training.losses import loss_and_metric
+from tl.training.optimizer import averaged_weights
 from tl.training.progress import EpochRecord, Listener
+from tl.training.updates import Batch
+
+EXPLODED = 10.0
+"""Rise of the loss over where the phase began, in nats, that no learning needs."""
+EXPLOSION_UPDATES = 5
+
+
+class Diverged(TrainingError):
+    """Say that the loss of a phase is no number any more, or has exploded."""
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class PhaseState:
+    """Where a phase stands between two updates, beside the variables of model and optimizer.
+
+    Attributes:
+        step: updates done in this phase.
+        sums: of the metrics over the updates of the epoch under way.
+        best_loss: lowest validation loss so far, or that of the weights the phase began with.
+        best_weights: of that loss.
+        epochs_since_best: without a better validation loss.
+        records: of the finished epochs.
+    """
+
+    step: int = 0
+    sums: dict[str, float] = field(default_factory=dict)
+    best_loss: float = math.inf
+    best_weights: list[Any]
+    epochs_since_best: int = 0
+    records: list[EpochRecord] = field(default_factory=list)
 
 
 def compile_classifier(
@@ -28,140 +63,126 @@ def compile_classifier(
 
 def run_phase(
     model: keras.Model,
-    batches: Any,
-    validation: Any,
+    update: Callable[[Batch], dict[str, float]],
+    batches: Iterable[Batch],
+    validation: Iterable[Batch] | None,
     *,
+    state: PhaseState,
     phase: str,
     epochs: int,
     steps_per_epoch: int,
     batch_size: int,
     listener: Listener,
-    first_epoch: int = 0,
     first_step: int = 0,
     patience: int | None = None,
     restore_best: bool = True,
-    loss_to_beat: float = math.inf,
     on_best: Callable[[], None] = lambda: None,
-    on_epoch: Callable[[int], object] = lambda epoch: None,
-) -> list[EpochRecord]:
-    """Train a compiled model.
+    on_update: Callable[[], object] = lambda: None,
+) -> None:
+    """Train a compiled model from where a state says to the end of a phase.
 
     Args:
         model: compiled by `compile_classifier`.
-        batches: endless, as `tl.data.batches.training_batches` gives.
+        update: takes a batch, changes the model, returns the batch's metrics.
+        batches: endless, from update ``state.step`` on.
         validation: one pass each time it is iterated, or None.
+        state: changed in place.
         phase: name for reports.
-        epochs: upper bound, counted with those before ``first_epoch``.
+        epochs: upper bound.
         steps_per_epoch: optimizer updates an epoch.
         batch_size: pictures an update, for the throughput.
         listener: told of steps and epochs.
-        first_epoch: epochs done before, of a resumed phase.
         first_step: updates of the phases before this one.
         patience: epochs without a better validation loss before stopping; None never stops.
         restore_best: end with the weights of the best validation loss; without validation, with
             those of the last epoch.
-        loss_to_beat: validation loss that an epoch has to get below to count as best.
         on_best: called whenever validation is the best so far (to store the weights).
-        on_epoch: called after every epoch with its number (to store a checkpoint).
-
-    Returns:
-        A record for every epoch that ran.
+        on_update: called after every update (to store the state).
 
     Raises:
-        TrainingError: the loss is not a number any more.
+        Diverged: the loss is not a number any more, or has exploded; the state is as it was after
+            the last epoch, the model is not.
     """
-    report = _Report(
-        phase, epochs, steps_per_epoch, batch_size, listener, first_step,
-        patience, loss_to_beat, on_best, on_epoch,
-    )  # fmt: skip
-    with warnings.catch_warnings():
-        # Keras asks grain datasets for no length, so every end of a validation pass surprises it.
-        warnings.filterwarnings("ignore", message="Your input ran out of data")
-        model.fit(
-            batches,
-            epochs=epochs,
-            initial_epoch=first_epoch,
-            steps_per_epoch=steps_per_epoch,
-            validation_data=validation,
-            callbacks=[report],
-            shuffle=False,  # the batches are shuffled
-            verbose=0,
-        )
-    if restore_best and report.best_weights is not None:
-        model.set_weights(report.best_weights)
-    return report.records
-
-
-class _Report(keras.callbacks.Callback):  # type: ignore[misc]
-    def __init__(
-        self,
-        phase: str,
-        epochs: int,
-        steps_per_epoch: int,
-        batch_size: int,
-        listener: Listener,
-        first_step: int,
-        patience: int | None,
-        loss_to_beat: float,
-        on_best: Callable[[], None],
-        on_epoch: Callable[[int], object],
-    ) -> None:
-        super().__init__()
-        self.records: list[EpochRecord] = []
-        self.best_weights: list[Any] | None = None
-        self._best_loss = loss_to_beat
-        self._since_best = 0
-        self._phase, self._epochs, self._steps = phase, epochs, steps_per_epoch
-        self._batch_size, self._listener, self._first_step = batch_size, listener, first_step
-        self._patience, self._on_best, self._on_epoch = patience, on_best, on_epoch
-        self._epoch_began = self._steps_ended = 0.0
-
-    def on_train_begin(self, logs: Any = None) -> None:
-        self._listener.phase_started(self._phase, self._epochs, self._steps)
-
-    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
-        self._epoch_began = time.perf_counter()
-
-    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        self._steps_ended = time.perf_counter()
-        self._listener.step_done(self._phase, self.params_epoch, batch + 1, self._batch_size)
-
-    @property
-    def params_epoch(self) -> int:
-        return len(self.records) + 1
-
-    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        metrics = {name: float(value) for name, value in (logs or {}).items()}
-        # The last update of an epoch shows in validation only.
-        losses = [metrics[name] for name in ("loss", "val_loss") if name in metrics]
-        wrong = [one for one in losses if not math.isfinite(one)]
-        if wrong:
-            raise TrainingError(
-                f"the loss of phase {self._phase!r} became {wrong[0]} in epoch {epoch + 1}. "
-                "Lower the learning rate with --set training.learning_rate=..."
+    listener.phase_started(phase, epochs, steps_per_epoch)
+    source = iter(batches)
+    bound, high = state.best_loss + EXPLODED, 0
+    began, first = time.perf_counter(), state.step
+    while state.step < epochs * steps_per_epoch and not _has_stopped(
+        state, steps_per_epoch, patience
+    ):
+        metrics = update(next(source))
+        high = high + 1 if metrics["loss"] > bound else 0
+        if not math.isfinite(metrics["loss"]) or high == EXPLOSION_UPDATES:
+            raise _diverged(phase, metrics["loss"], state.step // steps_per_epoch)
+        for name, value in metrics.items():
+            state.sums[name] = state.sums.get(name, 0.0) + value
+        state.step += 1
+        epoch, step = divmod(state.step - 1, steps_per_epoch)
+        listener.step_done(phase, epoch + 1, step + 1, batch_size)
+        ended = step + 1 == steps_per_epoch
+        if ended:
+            updating = time.perf_counter() - began
+            with averaged_weights(model):
+                metrics, best = _end_epoch(model, validation, state, steps_per_epoch)
+                if not math.isfinite(metrics.get("val_loss", 0.0)):
+                    raise _diverged(phase, metrics["val_loss"], epoch)
+                if best:
+                    state.best_weights = model.get_weights()
+                    on_best()
+            record = EpochRecord(
+                phase=phase,
+                epoch=epoch + 1,
+                step=first_step + state.step,
+                seconds=time.perf_counter() - began,
+                images_per_second=(state.step - first) * batch_size / max(1e-9, updating),
+                metrics=metrics,
+                best=best,
             )
-        loss = losses[-1]
-        # Without validation nothing says that an epoch is worse than the one before.
-        best = "val_loss" not in metrics or loss < self._best_loss
-        if best:
-            self._best_loss, self._since_best = loss, 0
-            self.best_weights = self.model.get_weights()
-            self._on_best()
-        else:
-            self._since_best += 1
-        record = EpochRecord(
-            phase=self._phase,
-            epoch=epoch + 1,
-            step=self._first_step + (epoch + 1) * self._steps,
-            seconds=time.perf_counter() - self._epoch_began,
-            images_per_second=self._steps
-            * self._batch_size
-            / max(1e-9, self._steps_ended - self._epoch_began),
-            metrics=metrics,
-            best=best,
-        )
-        self.records.append(record)
-        self._listener.epoch_done(record)
-        self._on_epoch(epoch + 1)
-        if self._patience is not None and self._since_best >= self._patience:
-            self.model.stop_training = True
+            state.records.append(record)
+            listener.epoch_done(record)
+            began, first = time.perf_counter(), state.step
+        on_update()
+    if restore_best:
+        model.set_weights(state.best_weights)
+
+
+def measure(model: keras.Model, batches: Iterable[Batch]) -> dict[str, float]:
+    """Return loss and metrics of a compiled model over one pass."""
+    sums: dict[str, float] = {}
+    rows = mass = 0.0
+    for images, labels, weights in batches:
+        logs = model.test_on_batch(images, labels, weights, return_dict=True)
+        shares = {name: weights.sum() for name in logs} | {"loss": len(weights)}
+        for name, value in logs.items():
+            sums[name] = sums.get(name, 0.0) + float(value) * float(shares[name])
+        rows, mass = rows + len(weights), mass + float(weights.sum())
+    return {name: value / (rows if name == "loss" else mass) for name, value in sums.items()}
+
+
+def _end_epoch(
+    model: keras.Model, validation: Iterable[Batch] | None, state: PhaseState, steps: int
+) -> tuple[dict[str, float], bool]:
+    """Measure, and note in the state whether it is the best so far; return both."""
+    metrics = {name: value / steps for name, value in state.sums.items()}
+    state.sums = {}
+    if validation is None:  # nothing says that an epoch is worse than the one before
+        return metrics, True
+    metrics |= {f"val_{name}": value for name, value in measure(model, validation).items()}
+    best = metrics["val_loss"] < state.best_loss
+    if best:
+        state.best_loss, state.epochs_since_best = metrics["val_loss"], 0
+    else:
+        state.epochs_since_best += 1
+    return metrics, best
+
+
+def _has_stopped(state: PhaseState, steps_per_epoch: int, patience: int | None) -> bool:
+    at_end_of_epoch = state.step % steps_per_epoch == 0
+    return at_end_of_epoch and patience is not None and state.epochs_since_best >= patience
+
+
+def _diverged(phase: str, loss: float, epoch: int) -> Diverged:
+    return Diverged(
+        f"the loss of phase {phase!r} became {loss:.4g} in epoch {epoch + 1}. "
+        "Lower the learning rate with --set training.learning_rate=..."
+    )

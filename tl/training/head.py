@@ -15,7 +15,7 @@ from tl.errors import TrainingError
 from tl.features import extract_features
 from tl.heads import set_unit, standardise, standardised, unit_of
 from tl.training.objectives import Objective, objective_of
-from tl.training.probe import CLASSES, Solution, Table, measure, solve_path
+from tl.training.probe import Solution, Table, measure, solve_path
 from tl.training.progress import HEAD, EpochRecord
 from tl.training.task import Task
 from tl.transforms import mirrors
@@ -40,23 +40,24 @@ def train_head(task: Task) -> list[EpochRecord]:
     head = task.classifier.head
     standardise(head, arrays[0])
     set_unit(head, *arrays[1:])
-    objective = objective_of(task.problem, unit_of(head))
+    n_outputs = head.output_shape[-1]
+    objective = objective_of(task.problem, n_outputs, unit_of(head))
     training = Table(standardised(head, arrays[0]), *arrays[1:])
     validation = None
     if held_out is not None:
         validation = Table(standardised(head, held_out[0]), *held_out[1:])
     given = task.config.training.penalty
     usual = PENALTIES if validation else (PENALTY,)
-    # A loss that bends more takes a stronger penalty to be held as straight.
-    bend = objective.bend / CLASSES.bend
+    # A loss that bends more takes a stronger penalty to be held as straight; they were chosen on
+    # one class a picture, whose loss bends by 1/4.
+    bend = 4 * objective.bend
     penalties = (given,) if given else tuple(bend * penalty for penalty in usual)
-    n_outputs = head.output_shape[-1]
     smoothing = task.config.training.label_smoothing
     task.listener.phase_started(HEAD, len(penalties), 1)
     records: list[EpochRecord] = []
     began, iterations, best_loss, best_at = time.perf_counter(), 0, np.inf, 0
     for point, solution in enumerate(
-        solve_path(training, n_outputs, penalties, smoothing, objective), start=1
+        solve_path(training, n_outputs, penalties, objective, smoothing), start=1
     ):
         iterations += solution.iterations
         metrics = _metrics(solution, training, validation, smoothing, objective)
@@ -109,7 +110,7 @@ def _metrics(
     for prefix, table in (("", training), ("val_", validation)):
         if table is not None:
             outputs = solution.outputs(table.features)
-            loss, score = measure(outputs, table.labels, table.weights, smoothing, objective)
+            loss, score = measure(outputs, table.labels, table.weights, objective, smoothing)
             metrics |= {f"{prefix}loss": loss, f"{prefix}{objective.score_name}": score}
     return metrics
 

@@ -42,7 +42,7 @@ class SmoothedCrossEntropy(keras.losses.Loss):  # type: ignore[misc]
 
 
 class SmoothedBinaryCrossEntropy(keras.losses.Loss):  # type: ignore[misc]
-    """Sum over the classes of sigmoid cross-entropies against logits (batch, n_classes).
+    """Mean over the classes of sigmoid cross-entropies against logits (batch, n_classes).
 
     Args:
         label_smoothing: how far labels are drawn from 0 and 1 towards 0.5, 0 to below 1.
@@ -58,7 +58,7 @@ class SmoothedBinaryCrossEntropy(keras.losses.Loss):  # type: ignore[misc]
         of_class = keras.ops.binary_crossentropy(
             hits + self.label_smoothing / 2, keras.ops.cast(y_pred, "float32"), from_logits=True
         )
-        return keras.ops.sum(of_class, axis=-1)
+        return keras.ops.mean(of_class, axis=-1)
 
 
 class StandardisedSquaredError(keras.losses.Loss):  # type: ignore[misc]
@@ -79,7 +79,10 @@ class StandardisedSquaredError(keras.losses.Loss):  # type: ignore[misc]
 
 
 class MicroF1(keras.metrics.Metric):  # type: ignore[misc]
-    """F1 of all classes' answers together, at a probability of 0.5: a logit of 0."""
+    """F1 of all classes' answers together, at a probability of 0.5: a logit of 0.
+
+    While fine-tuning, the figure of an epoch is the mean over its batches.
+    """
 
     def __init__(self, name: str = "micro_f1", **options: Any) -> None:
         super().__init__(name=name, **options)

@@ -22,8 +22,8 @@ class Objective:
     """A loss of outputs (rows, n_outputs) and a figure for people.
 
     Attributes:
-        wanted: of labels, the number of outputs and the label smoothing: what the outputs are
-            compared with, float32 (rows, n_outputs).
+        wanted: of labels and the label smoothing: what the outputs are compared with, float32
+            (rows, n_outputs).
         losses: of outputs and what is wanted: the loss of every row, float64 (rows,), and its
             gradient by the outputs, float32 (rows, n_outputs).
         score_name: of the figure, as Keras is told it.
@@ -31,27 +31,28 @@ class Objective:
         bend: largest curvature of a row's loss by an output; a penalty weighs against it.
     """
 
-    wanted: Callable[[Labels, int, float], Floats]
+    wanted: Callable[[Labels, float], Floats]
     losses: Callable[[Floats, Floats], tuple[NDArray[np.float64], Floats]]
     score_name: str
     score: Callable[[Floats, Labels, Floats], float]
     bend: float
 
 
-def objective_of(problem: Problem, unit: Unit) -> Objective:
+def objective_of(problem: Problem, n_outputs: int, unit: Unit) -> Objective:
     """Return what a head of a problem minimises.
 
     Args:
         problem: what is learned.
+        n_outputs: width of the outputs.
         unit: of the values, in which outputs are standardised; classes have none.
     """
-    return _OBJECTIVES[problem](unit)
+    return _OBJECTIVES[problem](n_outputs, unit)
 
 
-def _softmax(unit: Unit) -> Objective:
+def _softmax(n_outputs: int, unit: Unit) -> Objective:
     """Cross-entropy of one class; label smoothing spreads its mass over all (Szegedy 2016)."""
 
-    def wanted(labels: Labels, n_outputs: int, smoothing: float) -> Floats:
+    def wanted(labels: Labels, smoothing: float) -> Floats:
         shares = np.full((len(labels), n_outputs), smoothing / n_outputs, np.float32)
         shares[np.arange(len(labels)), labels] += 1 - smoothing
         return shares
@@ -68,32 +69,32 @@ def _softmax(unit: Unit) -> Objective:
     return Objective(wanted, losses, "accuracy", accuracy, bend=0.25)
 
 
-def _sigmoid(unit: Unit) -> Objective:
-    """Sum over the classes of each one's cross-entropy; label smoothing draws towards 0.5.
+def _sigmoid(n_outputs: int, unit: Unit) -> Objective:
+    """Mean over the classes of each one's cross-entropy; label smoothing draws towards 0.5.
 
-    The sum, so that what a class learns, and under which penalty, does not depend on how many
-    other classes there are.
+    The mean, so that the loss of not knowing is log(2) however many classes there are.
     """
 
-    def wanted(labels: Labels, n_outputs: int, smoothing: float) -> Floats:
+    def wanted(labels: Labels, smoothing: float) -> Floats:
         return np.asarray(labels * (1 - smoothing) + smoothing / 2, np.float32)
 
     def losses(outputs: Floats, hits: Floats) -> tuple[NDArray[np.float64], Floats]:
         of_class = np.logaddexp(0, outputs) - hits * outputs
-        return of_class.sum(axis=1, dtype=np.float64), 0.5 * (1 + np.tanh(0.5 * outputs)) - hits
+        slopes = (0.5 * (1 + np.tanh(0.5 * outputs)) - hits) / n_outputs
+        return of_class.mean(axis=1, dtype=np.float64), slopes
 
     def micro_f1(outputs: Floats, labels: Labels, weights: Floats) -> float:
         guessed, true = outputs > 0, labels > 0.5
         both, either = (guessed & true).sum(axis=1), guessed.sum(axis=1) + true.sum(axis=1)
         return float(2 * (weights @ both) / max(1e-12, float(weights @ either)))
 
-    return Objective(wanted, losses, "micro_f1", micro_f1, bend=0.25)
+    return Objective(wanted, losses, "micro_f1", micro_f1, bend=0.25 / n_outputs)
 
 
-def _squares(unit: Unit) -> Objective:
+def _squares(n_outputs: int, unit: Unit) -> Objective:
     """Squared error of standardised values; shown is the mean absolute error of the values."""
 
-    def wanted(labels: Labels, n_outputs: int, smoothing: float) -> Floats:
+    def wanted(labels: Labels, smoothing: float) -> Floats:
         return np.asarray((labels - unit.mean) / unit.deviation, np.float32)
 
     def losses(outputs: Floats, values: Floats) -> tuple[NDArray[np.float64], Floats]:
@@ -107,7 +108,7 @@ def _squares(unit: Unit) -> Objective:
     return Objective(wanted, losses, "mae", mean_error, bend=2.0)
 
 
-_OBJECTIVES: Mapping[Problem, Callable[[Unit], Objective]] = {
+_OBJECTIVES: Mapping[Problem, Callable[[int, Unit], Objective]] = {
     "single_label": _softmax,
     "multi_label": _sigmoid,
     "regression": _squares,

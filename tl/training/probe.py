@@ -11,10 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tl.problem import Unit
-from tl.training.objectives import Floats, Labels, Objective, objective_of
-
-CLASSES = objective_of("single_label", Unit())
+from tl.training.objectives import Floats, Labels, Objective
 
 MOST_ITERATIONS = 200
 TOLERANCE = 1e-6
@@ -66,8 +63,8 @@ def solve_path(
     training: Table,
     n_outputs: int,
     penalties: Sequence[float],
+    objective: Objective,
     label_smoothing: float = 0.0,
-    objective: Objective = CLASSES,
 ) -> Iterator[Solution]:
     """Minimise the mean loss plus half the penalty times the squared kernel.
 
@@ -75,8 +72,8 @@ def solve_path(
         training: what to learn from.
         n_outputs: width of the outputs.
         penalties: in the order they are solved; from strong to weak is quickest.
-        label_smoothing: share of each label's mass spread over all answers.
         objective: the loss.
+        label_smoothing: share of each label's mass spread over all answers.
 
     Source: L-BFGS (Liu & Nocedal 1989) as in SciPy; a linear probe chosen over a path of
     penalties, Kornblith et al. 2019, appendix A.
@@ -85,7 +82,7 @@ def solve_path(
     from threadpoolctl import ThreadpoolController
 
     features = np.ascontiguousarray(training.features)
-    wanted = objective.wanted(training.labels, n_outputs, label_smoothing)
+    wanted = objective.wanted(training.labels, label_smoothing)
     mass = (training.weights / training.weights.sum()).astype(np.float32)
 
     def loss_and_gradient(flat: NDArray[np.float64], penalty: float) -> tuple[float, Any]:
@@ -115,11 +112,11 @@ def measure(
     outputs: Floats,
     labels: Labels,
     weights: Floats,
+    objective: Objective,
     label_smoothing: float = 0.0,
-    objective: Objective = CLASSES,
 ) -> tuple[float, float]:
     """Return (loss, score) as Keras measures them: weighted losses by the number of rows."""
-    wanted = objective.wanted(labels, outputs.shape[1], label_smoothing)
+    wanted = objective.wanted(labels, label_smoothing)
     losses, _ = objective.losses(outputs, wanted)
     return float((weights * losses).mean()), objective.score(outputs, labels, weights)
 

@@ -3,8 +3,6 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-import keras
-
 from tl.augment.flip_harm import FlipHarm
 from tl.augment.recipes import Augmentation
 from tl.classifier import Classifier
@@ -12,10 +10,8 @@ from tl.config import RunConfig
 from tl.data.batches import PLAIN_FEED, Feed
 from tl.data.example import Example
 from tl.problem import Problem
-from tl.strategy import Phase
-from tl.training.fit import compile_classifier
-from tl.training.optimizer import build_optimizer
 from tl.training.progress import Listener
+from tl.training.standing import CheckpointWriter
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +30,7 @@ class Task:
             other classes.
         feed: how the training pictures are read.
         problem: what is learned of the pictures.
+        checkpoints: keeps where the run stands, or None.
     """
 
     classifier: Classifier
@@ -46,21 +43,9 @@ class Task:
     on_flip_harm: Callable[[FlipHarm], None] = lambda harm: None
     feed: Feed = PLAIN_FEED
     problem: Problem = "single_label"
+    checkpoints: CheckpointWriter | None = None
 
     @property
     def steps_per_epoch(self) -> int:
         """Updates in which as many pictures are seen as there are."""
         return max(1, round(len(self.training) / self.config.training.batch_size))
-
-    def compile(self, model: keras.Model, phase: Phase) -> None:
-        """Give a model the phase's optimizer and the loss."""
-        training = self.config.training
-        total = self.steps_per_epoch * phase.epochs
-        optimizer = build_optimizer(
-            learning_rate=phase.learning_rate,
-            total_steps=total,
-            warmup_steps=round(training.warmup_fraction * total),
-            weight_decay=training.weight_decay,
-            clip_norm=1.0,  # a backbone can be thrown off by one batch
-        )
-        compile_classifier(model, optimizer, training.label_smoothing, self.problem)

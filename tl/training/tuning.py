@@ -1,22 +1,34 @@
 """Execute the phases of a strategy on a classifier. The only place that touches `trainable`."""
 
+import dataclasses
+import logging
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
 
 from tl.classifier import Classifier
 from tl.data.batches import evaluation_batches, training_batches
-from tl.strategy import Phase, Scope
-from tl.training.fit import run_phase
+from tl.strategy import Phase
+from tl.training.checkpoints import Checkpoint
+from tl.training.fit import Diverged, PhaseState, compile_classifier, run_phase
 from tl.training.head import FEATURE_BATCH, train_head
 from tl.training.mixed_batches import mixed_batches
+from tl.training.optimizer import build_optimizer
 from tl.training.progress import EpochRecord
+from tl.training.standing import Standing, restore_variables, standing_of
 from tl.training.task import Task
+from tl.training.updates import Updater
+
+SLOWER = 0.1
+"""Factor of the learning rate after a phase diverged."""
+_log = logging.getLogger(__name__)
 
 
-def train_classifier(task: Task, phases: Sequence[Phase]) -> list[EpochRecord]:
+def train_classifier(
+    task: Task, phases: Sequence[Phase], resumed: Checkpoint | None = None
+) -> list[EpochRecord]:
     """Train in place; the model ends with the best weights on validation.
 
     A fine-tuning phase that does not beat what it started from is undone.
@@ -24,46 +36,141 @@ def train_classifier(task: Task, phases: Sequence[Phase]) -> list[EpochRecord]:
     Args:
         task: the classifier and its pictures.
         phases: what comes after the head, in order.
+        resumed: of a run that was killed; it goes on from there, with the phases it had.
+
+    Raises:
+        TrainingError: the checkpoint belongs to another network.
     """
-    records = train_head(task)
-    for phase in phases:
-        _set_trainable(task.classifier, phase.scope)
-        before = task.classifier.model.get_weights()
-        tuned = _fine_tune(task, phase, records)
-        records += tuned
-        if task.validation and not any(one.best for one in tuned):
-            task.classifier.model.set_weights(before)
-    return records
+    if resumed is not None:
+        standing = standing_of(resumed)
+    else:
+        records = train_head(task)
+        standing = Standing(phases=phases, records=records, state=_begin(task, records))
+    for index in range(standing.phase, len(standing.phases)):
+        if index != standing.phase:
+            standing.phase, standing.attempt = index, 0
+            standing.state = _begin(task, standing.records)
+        _run(task, standing, resumed)
+        resumed = None
+    return standing.records
 
 
-def _fine_tune(task: Task, phase: Phase, earlier: Sequence[EpochRecord]) -> list[EpochRecord]:
+def _begin(task: Task, records: Sequence[EpochRecord]) -> PhaseState:
+    """Return the state before the first update: what the model has now is what is to be beaten."""
+    losses = [one.metrics.get("val_loss", math.inf) for one in records if one.best]
+    return PhaseState(
+        best_loss=min(losses, default=math.inf), best_weights=task.classifier.model.get_weights()
+    )
+
+
+def _run(task: Task, standing: Standing, resumed: Checkpoint | None) -> None:
+    """Run one phase; if it diverges, once more from its best weights at a lower rate."""
+    try:
+        _fine_tune(task, standing, resumed)
+    except Diverged as error:
+        state = standing.state
+        task.classifier.model.set_weights(state.best_weights)
+        standing.records += state.records
+        if standing.attempt == 1:
+            _log.warning("%s It is ended with the best weights so far", error)
+            return
+        _log.warning("%s It begins again, at a tenth of the rate", str(error).split(". ")[0] + ".")
+        standing.attempt = 1
+        standing.state = dataclasses.replace(
+            state, step=0, sums={}, epochs_since_best=0, records=[]
+        )
+        _run(task, standing, None)
+    else:
+        standing.records += standing.state.records
+
+
+def _fine_tune(task: Task, standing: Standing, resumed: Checkpoint | None) -> None:
     """Train part of the backbone and the head on augmented pictures."""
-    config, classifier = task.config, task.classifier
-    batch_size = config.training.batch_size
-    task.compile(classifier.model, phase)
+    config, classifier, state = task.config.training, task.classifier, standing.state
+    phase = standing.phases[standing.phase]
+    if standing.attempt:
+        rate = SLOWER * phase.learning_rate
+        phase = dataclasses.replace(phase, name=f"{phase.name} slower", learning_rate=rate)
+    set_trainable(classifier, phase, adapt_norms=config.batch_norm == "adapt")
+    update = Updater(classifier.model, _compiler(task, phase), standing.micro_batches)
+    if resumed is not None:
+        restore_variables(classifier.model, resumed)
     held_out = None
     if task.validation:
         held_out = evaluation_batches(
             task.validation, classifier.image_size, batch_size=FEATURE_BATCH
         )
-    losses = [one.metrics.get("val_loss", math.inf) for one in earlier if one.best]
-    return run_phase(
+    writer = task.checkpoints
+
+    def keep(write: Callable[[Standing, keras.Model], None]) -> None:
+        standing.micro_batches = update.micro_batches
+        try:
+            write(standing, classifier.model)
+        except OSError as error:
+            _log.warning(
+                "no checkpoint could be written (%s): training goes on, but could not be resumed "
+                "from here",
+                error.strerror or error,
+            )
+
+    if writer is not None and resumed is None:
+        keep(writer.write)
+    run_phase(
         classifier.model,
-        _batches(task),
+        update,
+        _batches(task, state.step),
         held_out,
+        state=state,
         phase=phase.name,
         epochs=phase.epochs,
         steps_per_epoch=task.steps_per_epoch,
-        batch_size=batch_size,
+        batch_size=config.batch_size,
         listener=task.listener,
-        first_step=earlier[-1].step if earlier else 0,
-        patience=config.training.patience,
-        loss_to_beat=min(losses, default=math.inf),
+        first_step=standing.records[-1].step if standing.records else 0,
+        patience=config.patience,
         on_best=task.on_best,
+        on_update=lambda: keep(writer.write_if_due) if writer else None,
     )
 
 
-def _batches(task: Task) -> Any:
+def _compiler(task: Task, phase: Phase) -> Callable[[int], None]:
+    """Return what compiles the model for a phase, for batches in so many parts."""
+    training, classifier = task.config.training, task.classifier
+    total = task.steps_per_epoch * phase.epochs
+
+    def compile_for(micro_batches: int) -> None:
+        optimizer = build_optimizer(
+            learning_rate=phase.learning_rate,
+            total_steps=total,
+            warmup_steps=round(training.warmup_fraction * total),
+            weight_decay=training.weight_decay,
+            factor_of=layer_factors(classifier, training.layer_decay),
+            ema_momentum=training.ema,
+            micro_batches=micro_batches,
+        )
+        compile_classifier(classifier.model, optimizer, training.label_smoothing, task.problem)
+
+    return compile_for
+
+
+def layer_factors(classifier: Classifier, decay: float) -> Callable[[Any], float]:
+    """Return the factor of a variable's rate: 1 in head and last stage, less towards the pixels.
+
+    Args:
+        classifier: whose variables are asked for.
+        decay: factor from each stage to the one before.
+
+    Source: Howard and Ruder 2018, section 3.2 (discriminative fine-tuning).
+    """
+    factors: dict[str, float] = {}
+    for distance, stage in enumerate(reversed(classifier.stages)):
+        for name in stage.layer_names:
+            layer = classifier.backbone.get_layer(name)
+            factors |= {variable.path: decay**distance for variable in layer.variables}
+    return lambda variable: factors.get(variable.path, 1.0)
+
+
+def _batches(task: Task, first_step: int) -> Any:
     """Return augmented training batches, mixed where the config says so."""
     config = task.config
     batches = training_batches(
@@ -71,6 +178,7 @@ def _batches(task: Task) -> Any:
         task.augmentation,
         batch_size=config.training.batch_size,
         seed=config.seed + 1,
+        first_step=first_step,
         feed=task.feed,
     )
     if not (config.augment.mixup or config.augment.cutmix):
@@ -81,21 +189,30 @@ def _batches(task: Task) -> Any:
         mixup_alpha=config.augment.mixup,
         cutmix_alpha=config.augment.cutmix,
         seed=config.seed + 1,
+        first_step=first_step,
     )
 
 
-def _set_trainable(classifier: Classifier, scope: Scope) -> None:
-    """Unfreeze the layers of a scope. Frozen BatchNorm runs in inference mode (Keras guide)."""
-    last_stage = set(classifier.stages[-1].layer_names)
+def set_trainable(classifier: Classifier, phase: Phase, adapt_norms: bool) -> None:
+    """Unfreeze the layers of a phase.
+
+    Args:
+        classifier: changed in place.
+        phase: says which stages.
+        adapt_norms: let the BatchNorm layers among them follow the pictures; otherwise they run in
+            inference mode, as pretrained (Keras guide).
+    """
+    stages = classifier.stages[-(phase.n_stages or len(classifier.stages)) :]
+    tuned = {name for stage in stages for name in stage.layer_names}
     for layer in classifier.backbone.layers:
-        in_scope = scope == "all" or (scope == "last" and layer.name in last_stage)
-        _unfreeze(layer, in_scope)
+        _unfreeze(layer, layer.name in tuned, adapt_norms)
 
 
-def _unfreeze(layer: Any, trainable: bool) -> None:
+def _unfreeze(layer: Any, trainable: bool, adapt_norms: bool) -> None:
     if isinstance(layer, keras.Model):  # ConvNeXt nests its stem
         layer.trainable = True
         for inner in layer.layers:
-            _unfreeze(inner, trainable)
+            _unfreeze(inner, trainable, adapt_norms)
     else:
-        layer.trainable = trainable and not isinstance(layer, keras.layers.BatchNormalization)
+        is_norm = isinstance(layer, keras.layers.BatchNormalization)
+        layer.trainable = trainable and (adapt_norms or not is_norm)

@@ -1,144 +1,124 @@
-"""A checkpoint brings back model and optimizer, or says that it cannot."""
+"""A checkpoint comes back to the bit, or the one before it does."""
 
 import errno
 import os
-import subprocess
-from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
-import keras
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from tl.errors import TrainingError
-from tl.training.checkpoints import restore_checkpoint, save_checkpoint, save_weights
+from tl.training import checkpoints
+from tl.training.checkpoints import read_checkpoint, remove_checkpoints, write_checkpoint
 
-X = np.random.default_rng(0).normal(size=(16, 5)).astype(np.float32)
-Y = (X[:, 0] > 0).astype(np.int32)
-
-
-def small_model(width: int = 4) -> keras.Model:
-    keras.utils.set_random_seed(1)
-    model = keras.Sequential([keras.Input((5,)), keras.layers.Dense(width), keras.layers.Dense(2)])
-    model.compile(
-        keras.optimizers.AdamW(0.05), keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    )
-    return model
+ARRAYS: dict[str, NDArray[Any]] = {
+    "model/0": np.linspace(0, 1, 7, dtype=np.float32).reshape(1, 7),
+    "optimizer/0": np.array(3, np.int64),
+    "seed": np.array([1, 2**32 - 1], np.uint32),
+}
 
 
-def steps(model: keras.Model, count: int) -> None:
-    for _ in range(count):
-        model.train_on_batch(X, Y)
+def write(folder: Path, step: int) -> Path:
+    return write_checkpoint(folder, {"step": step}, ARRAYS)
 
 
-def names(folder: Path) -> list[str]:
-    return sorted(path.name for path in folder.iterdir())
+def step_of(folder: Path) -> Any:
+    found = read_checkpoint(folder)
+    return None if found is None else found.facts["step"]
 
 
-def test_training_goes_on_from_a_checkpoint_as_if_never_stopped(tmp_path: Path) -> None:
-    straight = small_model()
-    steps(straight, 3)
-    save_checkpoint(straight, tmp_path, 3)
-    steps(straight, 3)
+def test_facts_and_arrays_come_back_to_the_bit(tmp_path: Path) -> None:
+    facts = {"step": 3, "loss": float("inf"), "records": [{"name": "é"}]}
+    path = write_checkpoint(tmp_path / "new", facts, ARRAYS)
 
-    resumed = small_model()
-    assert restore_checkpoint(resumed, tmp_path) == 3
-    assert int(resumed.optimizer.iterations.numpy()) == 3
-    steps(resumed, 3)
+    found = read_checkpoint(tmp_path / "new")
 
-    for one, other in zip(straight.get_weights(), resumed.get_weights(), strict=True):
-        assert np.allclose(one, other, atol=1e-6)
-    # Without the optimizer's moments the same steps lead elsewhere.
-    forgetful = small_model()
-    restore_checkpoint(forgetful, tmp_path)
-    forgetful.optimizer = keras.optimizers.AdamW(0.05)
-    forgetful.compile(keras.optimizers.AdamW(0.05), straight.loss)
-    steps(forgetful, 3)
-    assert not np.allclose(forgetful.get_weights()[0], straight.get_weights()[0], atol=1e-3)
+    assert found is not None
+    assert found.path == path
+    assert {name: found.facts[name] for name in facts} == facts
+    assert found.arrays.keys() == ARRAYS.keys()
+    for name, value in ARRAYS.items():
+        assert found.arrays[name].dtype == value.dtype
+        assert np.array_equal(found.arrays[name], value)
 
 
-def test_folder_without_checkpoints_begins_at_step_0(tmp_path: Path) -> None:
-    assert restore_checkpoint(small_model(), tmp_path / "nothing") == 0
+def test_nothing_written_is_nothing_to_go_on_from(tmp_path: Path) -> None:
+    assert read_checkpoint(tmp_path / "absent") is None
     (tmp_path / "notes.txt").write_text("")
-    assert restore_checkpoint(small_model(), tmp_path) == 0
+    assert read_checkpoint(tmp_path) is None
 
 
-def test_only_the_last_two_are_kept_and_the_newest_is_taken(tmp_path: Path) -> None:
-    model = small_model()
-    for step in (5, 10, 100, 15):
-        if step == 100:
-            steps(model, 1)
-            newest = model.get_weights()[0]
-        save_checkpoint(model, tmp_path, step)
+def test_two_are_kept_and_the_newest_is_taken(tmp_path: Path) -> None:
+    for step in (5, 900, 12):
+        write(tmp_path, step)
 
-    assert names(tmp_path) == ["step-00000015.weights.h5", "step-00000100.weights.h5"]
-    other = small_model()
-    assert restore_checkpoint(other, tmp_path) == 100
-    assert np.array_equal(other.get_weights()[0], newest)
+    assert len(list(tmp_path.iterdir())) == 2
+    assert step_of(tmp_path) == 12
+    remove_checkpoints(tmp_path)
+    assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("damage", ["cut", "empty", "text", "another model"])
-def test_damaged_checkpoint_is_refused_with_what_to_do(damage: str, tmp_path: Path) -> None:
-    path = save_checkpoint(small_model(6 if damage == "another model" else 4), tmp_path, 7)
-    data = path.read_bytes()
-    if damage != "another model":
-        path.write_bytes({"cut": data[: len(data) // 2], "empty": b"", "text": b"text"}[damage])
+@pytest.mark.parametrize("seed", range(20))
+def test_any_damage_is_seen_and_the_one_before_is_taken(
+    seed: int, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    rng = np.random.default_rng(seed)
+    write(tmp_path, 1)
+    newest = write(tmp_path, 2)
+    data = bytearray(newest.read_bytes())
+    if seed % 4 == 0:
+        data = data[: int(rng.integers(len(data)))]
+    else:
+        data[int(rng.integers(len(data)))] ^= 1 << int(rng.integers(8))
+    newest.write_bytes(data)
 
-    with pytest.raises(TrainingError, match="damaged or belongs to another model; move .* away"):
-        restore_checkpoint(small_model(), tmp_path)
+    assert step_of(tmp_path) == 1
+    assert str(newest) in caplog.text
+    write(tmp_path, 3)
+    assert step_of(tmp_path) == 3
 
 
-def test_failed_write_keeps_the_weights_before_it(
+def test_all_damaged_is_nothing_to_go_on_from(tmp_path: Path) -> None:
+    for step in (1, 2):
+        write(tmp_path, step).write_bytes(b"")
+
+    assert read_checkpoint(tmp_path) is None
+
+
+def test_other_versions_checkpoint_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    model = small_model()
-    path = tmp_path / "classifier.weights.h5"
-    save_weights(model, path)
-    before = path.read_bytes()
+    monkeypatch.setattr(checkpoints, "FORMAT", 99)
+    write(tmp_path, 1)
+    monkeypatch.undo()
 
-    def fail(aside: Path) -> None:
-        Path(aside).write_bytes(b"half")
+    with pytest.raises(TrainingError, match="another version of tl .*format is 99, this one reads"):
+        read_checkpoint(tmp_path)
+
+
+def test_failed_write_leaves_the_ones_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path, 1)
+    write(tmp_path, 2)
+    before = sorted(path.name for path in tmp_path.iterdir())
+
+    def full(descriptor: int) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(model, "save_weights", fail)
-    with pytest.raises(TrainingError, match="cannot write weights to .*No space left on device"):
-        save_weights(model, path)
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        write(tmp_path, 3)
 
-    assert path.read_bytes() == before
-    assert names(tmp_path) == ["classifier.weights.h5"]
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A real file system with 512 KiB of room."""
-    folder = tmp_path / "small"
-    folder.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=512k", "tmpfs", str(folder)],
-        capture_output=True, check=False,
-    )  # fmt: skip
-    if mounted.returncode:
-        pytest.skip("mounting a small file system is not permitted here")
-    yield folder
-    subprocess.run(["umount", "--lazy", str(folder)], check=True)
+    assert sorted(path.name for path in tmp_path.iterdir()) == before
+    assert step_of(tmp_path) == 2
 
 
-def test_full_disk_is_a_training_error(small_disk: Path) -> None:
-    small, large = small_model(), small_model(30_000)
-    path = small_disk / "classifier.weights.h5"
-    save_weights(small, path)
-    before = path.read_bytes()
+def test_pickles_are_never_opened(tmp_path: Path) -> None:
+    """An array of objects has to be pickled; such a file may run anything."""
+    path = write_checkpoint(tmp_path, {"step": 1}, {"objects": np.array([{}], object)})
 
-    with pytest.raises(TrainingError, match="cannot write weights to"):
-        save_weights(large, path)
-
-    assert path.read_bytes() == before
-    assert names(small_disk) == ["classifier.weights.h5"]
-    assert os.statvfs(small_disk).f_bfree > 0
-
-
-def test_folder_that_cannot_be_made_is_a_training_error(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("")
-
-    with pytest.raises(TrainingError, match="cannot write weights to"):
-        save_weights(small_model(), tmp_path / "file" / "classifier.weights.h5")
+    assert path.is_file()
+    assert read_checkpoint(tmp_path) is None

@@ -65,15 +65,15 @@ def test_accuracy_counts_the_label_or_the_largest_share() -> None:
         assert float(metric.result()) == pytest.approx((hits * weights).sum() / weights.sum())
 
 
-def test_loss_of_several_classes_is_the_sum_over_them_worked_by_hand() -> None:
+def test_loss_of_several_classes_is_the_mean_over_them_worked_by_hand() -> None:
     logits = np.log(np.array([[3.0, 1.0]], np.float32))  # probabilities of 3/4 and 1/2
 
     loss = SmoothedBinaryCrossEntropy()(np.array([[1.0, 0.0]], np.float32), logits)
     smoothed = SmoothedBinaryCrossEntropy(0.2)(np.array([[1.0, 0.0]], np.float32), logits)
 
-    assert float(loss) == pytest.approx(-np.log(3 / 4) - np.log(1 / 2), rel=1e-6)
+    assert float(loss) == pytest.approx((-np.log(3 / 4) - np.log(1 / 2)) / 2, rel=1e-6)
     expected = -0.9 * np.log(3 / 4) - 0.1 * np.log(1 / 4) - np.log(1 / 2)
-    assert float(smoothed) == pytest.approx(expected, rel=1e-6)
+    assert float(smoothed) == pytest.approx(expected / 2, rel=1e-6)
 
 
 def test_micro_f1_is_that_of_scikit_learn() -> None:

@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression, Ridge
 
 from tl.problem import Problem, Unit
-from tl.training.objectives import Objective, objective_of
+from tl.training.objectives import objective_of
 from tl.training.probe import Solution, Table, measure, solve_path
 
 
@@ -21,7 +21,9 @@ def blobs(rows: int = 200, n_features: int = 6, n_classes: int = 3, seed: int = 
 
 
 def solve(table: Table, *penalties: float, smoothing: float = 0.0) -> list[Solution]:
-    return list(solve_path(table, int(table.labels.max()) + 1, penalties, smoothing))
+    n_classes = int(table.labels.max()) + 1
+    objective = objective_of("single_label", n_classes, Unit())
+    return list(solve_path(table, n_classes, penalties, objective, smoothing))
 
 
 def probabilities(solution: Solution, table: Table) -> NDArray[np.float64]:
@@ -49,9 +51,6 @@ def test_solution_is_the_one_of_scikit_learn(penalty: float, weighted: bool) -> 
     )
 
 
-SEVERAL = objective_of("multi_label", Unit())
-
-
 def several(rows: int = 200, seed: int = 0) -> Table:
     """Three classes of which a picture may have none, some or all."""
     rng = np.random.default_rng(seed)
@@ -77,7 +76,8 @@ def unit_of(table: Table) -> Unit:
 def test_each_of_several_classes_is_solved_as_if_it_were_alone() -> None:
     table = several()
 
-    (found,) = solve_path(table, 3, [0.02], objective=SEVERAL)
+    # The loss is the mean over three classes, so each has a third of it.
+    (found,) = solve_path(table, 3, [0.02 / 3], objective_of("multi_label", 3, Unit()))
 
     for label in range(3):
         other = LogisticRegression(C=1 / (0.02 * len(table)), tol=1e-8, max_iter=10_000)
@@ -91,7 +91,7 @@ def test_values_are_solved_by_ridge_regression(penalty: float) -> None:
     table = values()
     unit = unit_of(table)
 
-    (found,) = solve_path(table, 1, [penalty], objective=objective_of("regression", unit))
+    (found,) = solve_path(table, 1, [penalty], objective_of("regression", 1, unit))
 
     # There the squares are summed and the penalty is not halved.
     other = Ridge(alpha=penalty * float(table.weights.sum()) / 2)
@@ -103,16 +103,16 @@ def test_values_are_solved_by_ridge_regression(penalty: float) -> None:
 @pytest.mark.parametrize("problem", ["single_label", "multi_label", "regression"])
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
 def test_slopes_are_those_of_the_losses(problem: Problem, smoothing: float) -> None:
-    objective: Objective = objective_of(problem, Unit(2.0, 3.0))
     rng = np.random.default_rng(0)
     width = 1 if problem == "regression" else 4
+    objective = objective_of(problem, width, Unit(2.0, 3.0))
     outputs = rng.standard_normal((6, width)).astype(np.float32)
     labels = {
         "single_label": np.array([0, 1, 2, 3, 0, 1], np.int32),
         "multi_label": (rng.random((6, 4)) > 0.5).astype(np.float32),
         "regression": rng.standard_normal((6, 1)).astype(np.float32),
     }[problem]
-    wanted = objective.wanted(labels, width, smoothing)
+    wanted = objective.wanted(labels, smoothing)
 
     _, slopes = objective.losses(outputs, wanted)
 
@@ -192,12 +192,12 @@ def test_measures_are_those_of_keras(problem: Problem, smoothing: float) -> None
     if problem == "regression":
         head.get_layer(UNIT).set_weights([np.array([[300.0]]), np.array([7000.0])])
     compile_classifier(head, keras.optimizers.SGD(), smoothing, problem)
-    objective = objective_of(problem, unit_of_head(head))
+    objective = objective_of(problem, width, unit_of_head(head))
     norm = head.get_layer("head_norm")
     seen = np.asarray(norm(table.features))
 
     loss, score = measure(
-        (seen @ kernel).astype(np.float32), table.labels, weights, smoothing, objective
+        (seen @ kernel).astype(np.float32), table.labels, weights, objective, smoothing
     )
 
     shown = head.evaluate(table.features, table.labels, sample_weight=weights, verbose=0,

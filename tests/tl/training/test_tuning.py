@@ -1,6 +1,7 @@
 """What trains, what stays, and which weights a run ends with."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -9,9 +10,11 @@ import pytest
 
 from tl.errors import TrainingError
 from tl.heads import NORM
-from tl.training.progress import EpochRecord
+from tl.training.checkpoints import Checkpoint, read_checkpoint
+from tl.training.progress import EpochRecord, Silent
+from tl.training.standing import CheckpointWriter
 from tl.training.task import Task
-from tl.training.tuning import train_classifier
+from tl.training.tuning import layer_factors, train_classifier
 
 Setup = Callable[..., dict[str, Any]]
 
@@ -40,9 +43,9 @@ def untouched(model: keras.Model) -> set[str]:
     return {layer.name for layer in model.layers if layer.weights} - {NORM, "logits"}
 
 
-def _train(setup: dict[str, Any]) -> list[EpochRecord]:
-    phases = setup["phases"]
-    return train_classifier(Task(**{k: v for k, v in setup.items() if k != "phases"}), phases)
+def _train(setup: dict[str, Any], resumed: Checkpoint | None = None) -> list[EpochRecord]:
+    task = Task(**{name: value for name, value in setup.items() if name != "phases"})
+    return train_classifier(task, setup["phases"], resumed)
 
 
 def test_features_trains_the_head_only(training_setup: Setup) -> None:
@@ -104,7 +107,7 @@ def test_head_sees_standardised_training_features(training_setup: Setup) -> None
 
 def test_fine_tuning_that_is_worse_than_the_head_is_undone(training_setup: Setup) -> None:
     stored: list[Any] = []
-    setup = training_setup(**{"training.strategy": "last", "training.learning_rate": 5.0})
+    setup = training_setup(**{"training.strategy": "last", "training.learning_rate": 0.03})
     model = setup["classifier"].model
     setup["on_best"] = lambda: stored.append(model.get_weights())
 
@@ -146,34 +149,202 @@ def test_no_validation_pictures_keep_the_last_epoch(training_setup: Setup) -> No
     assert "val_loss" not in records[0].metrics
 
 
-def test_loss_that_is_no_number_names_phase_and_setting(training_setup: Setup) -> None:
-    setup = training_setup(**{"training.strategy": "all", "training.learning_rate": 1e-3})
+class Spoil(Silent):
+    """Make the weights no numbers after some update, as often as asked."""
+
+    def __init__(self, model: keras.Model, after: int, times: int) -> None:
+        self._kernel, self._after, self._times = model.get_layer("logits").kernel, after, times
+        self._updates = 0
+
+    def phase_started(self, phase: str, epochs: int, steps_per_epoch: int) -> None:
+        self._updates = 0
+
+    def step_done(self, phase: str, epoch: int, step: int, images: int) -> None:
+        self._updates += 1
+        if phase.startswith("fine-tune") and self._updates == self._after and self._times:
+            self._times -= 1
+            self._kernel.assign(np.full(self._kernel.shape, np.nan))
+
+
+def test_phase_that_diverges_begins_again_from_its_best_at_a_lower_rate(
+    training_setup: Setup, caplog: pytest.LogCaptureFixture
+) -> None:
+    setup = training_setup(**{"training.strategy": "all", "training.penalty": 1.0})
+    setup["listener"] = Spoil(setup["classifier"].model, after=4, times=1)
+
+    records = _train(setup)
+
+    assert [one.phase for one in records[1:]] == ["fine-tune all"] + 2 * ["fine-tune all slower"]
+    assert "became nan in epoch 2. It begins again, at a tenth of the rate" in caplog.text
+    for one in setup["classifier"].model.get_weights():
+        assert np.isfinite(one).all()
+
+
+def test_phase_that_diverges_twice_ends_with_what_was_best(
+    training_setup: Setup, caplog: pytest.LogCaptureFixture
+) -> None:
+    setup = training_setup(**{"training.strategy": "all", "training.penalty": 1.0})
+    stored: list[Any] = []
     model = setup["classifier"].model
+    setup["on_best"] = lambda: stored.append(model.get_weights())
+    setup["listener"] = Spoil(model, after=1, times=2)
 
-    class Spoil:
-        def phase_started(self, phase: str, epochs: int, steps_per_epoch: int) -> None:
-            if phase == "fine-tune all":
-                kernel = model.get_layer("logits").kernel
-                kernel.assign(np.full(kernel.shape, np.nan))
+    records = _train(setup)
 
-        def step_done(self, phase: str, epoch: int, step: int, images: int) -> None: ...
+    assert [one.phase for one in records] == ["head"]
+    assert "It is ended with the best weights so far" in caplog.text
+    for one, other in zip(model.get_weights(), stored[-1], strict=True):
+        assert np.array_equal(one, other)
 
-        def epoch_done(self, record: Any) -> None: ...
 
-    setup["listener"] = Spoil()
+def test_rates_fall_stage_by_stage_towards_the_pixels(training_setup: Setup) -> None:
+    classifier = training_setup()["classifier"]
 
-    with pytest.raises(
-        TrainingError, match="phase 'fine-tune all' became nan in epoch 1.*training.learning_rate"
-    ):
+    factor = layer_factors(classifier, 0.5)
+
+    for distance, stage in enumerate(reversed(classifier.stages)):
+        layers = [classifier.backbone.get_layer(name) for name in stage.layer_names]
+        found = {factor(variable) for layer in layers for variable in layer.variables}
+        assert found == {0.5**distance}
+    assert {factor(one) for one in classifier.head.get_layer("logits").variables} == {1.0}
+
+
+def test_lower_layers_move_less_where_rates_decay(training_setup: Setup) -> None:
+    moved = []
+    for decay in (1.0, 0.1):
+        options = {"training.strategy": "all", "training.penalty": 1e3}
+        setup = training_setup(**options, **{"training.layer_decay": decay})
+        first = setup["classifier"].backbone.get_layer("conv1").kernel
+        before = np.asarray(first)
         _train(setup)
+        moved.append(np.abs(np.asarray(first) - before).mean())
+
+    assert 0 < moved[1] < 0.5 * moved[0]
 
 
-def test_same_seed_gives_the_same_weights(training_setup: Setup) -> None:
+def test_adapted_norms_follow_the_pictures(training_setup: Setup) -> None:
+    options = {"training.strategy": "all", "training.penalty": 1e3}
+    setup = training_setup(**options, **{"training.batch_norm": "adapt"})
+    model = setup["classifier"].model
+    before = by_layer(model)
+
+    _train(setup)
+
+    assert norms(model) <= changed(before, by_layer(model))
+
+
+def test_same_seed_gives_the_same_weights_to_the_bit(training_setup: Setup) -> None:
     weights = []
     for _ in range(2):
-        setup = training_setup(**{"training.strategy": "features"})
+        setup = training_setup(**EVERYTHING)
         _train(setup)
         weights.append(setup["classifier"].model.get_weights())
 
     for one, other in zip(*weights, strict=True):
-        assert np.allclose(one, other, atol=1e-6)
+        assert np.array_equal(one, other)
+
+
+EVERYTHING = {
+    "training.strategy": "all",
+    "training.penalty": 1.0,  # so that fine-tuning has something to gain
+    "training.learning_rate": 3e-3,
+    "training.epochs": 4,
+    "training.ema": 0.5,
+    "training.layer_decay": 0.7,
+    "training.batch_norm": "adapt",
+    "training.label_smoothing": 0.1,
+    "augment.mixup": 0.2,
+    "augment.cutmix": 1.0,
+}
+"""Everything that has a state: moments, averages, statistics, seeds of dropout and mixing."""
+
+
+class Killed(BaseException):
+    pass
+
+
+class Kill(Silent):
+    """End the work after some update of fine-tuning, or after the validation of its epoch."""
+
+    def __init__(self, after: int, steps: int, in_validation: bool) -> None:
+        self._after, self._steps, self._late = after, steps, in_validation
+
+    def step_done(self, phase: str, epoch: int, step: int, images: int) -> None:
+        update = (epoch - 1) * self._steps + step
+        if phase.startswith("fine-tune") and update == self._after and not self._late:
+            raise Killed
+
+    def epoch_done(self, record: EpochRecord) -> None:
+        if record.phase.startswith("fine-tune") and record.epoch * self._steps >= self._after:
+            raise Killed
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(training_setup: Setup) -> tuple[list[EpochRecord], list[Any], int]:
+    """Records and weights of a run that nothing stopped, and its updates an epoch."""
+    setup = training_setup(**EVERYTHING)
+    records = _train(setup)
+    assert any(one.best for one in records[1:])
+    steps = Task(**{k: v for k, v in setup.items() if k != "phases"}).steps_per_epoch
+    return records, setup["classifier"].model.get_weights(), steps
+
+
+@pytest.mark.parametrize(
+    "seed", [pytest.param(seed, marks=[pytest.mark.slow] if seed > 2 else []) for seed in range(20)]
+)
+def test_run_killed_anywhere_ends_as_if_it_had_not_been(
+    seed: int, training_setup: Setup, tmp_path: Path, uninterrupted: Any
+) -> None:
+    """Twenty seeded kill points; between checkpoints, in validation, twice in one run."""
+    expected_records, expected, steps = uninterrupted
+    rng = np.random.default_rng(seed)
+    kills = np.sort(rng.integers(1, 4 * steps + 1, 1 + seed % 2))
+    pause = float(rng.choice([0.0, 0.0, 0.05, 60.0]))  # seconds between checkpoints
+    for kill in kills:
+        setup = training_setup(**EVERYTHING)
+        listener = Kill(int(kill), steps, in_validation=bool(rng.integers(2)))
+        setup |= {"listener": listener, "checkpoints": CheckpointWriter(tmp_path, pause)}
+        with pytest.raises(Killed):
+            _train(setup, read_checkpoint(tmp_path))
+    setup = training_setup(**EVERYTHING)
+    setup["classifier"].model.set_weights(  # nothing of the new process may matter
+        [one + 1 for one in setup["classifier"].model.get_weights()]
+    )
+
+    records = _train(setup, read_checkpoint(tmp_path))
+
+    assert [(r.phase, r.epoch, r.step, r.metrics, r.best) for r in records] == [
+        (r.phase, r.epoch, r.step, r.metrics, r.best) for r in expected_records
+    ]
+    for one, other in zip(setup["classifier"].model.get_weights(), expected, strict=True):
+        assert np.array_equal(one, other)
+
+
+def test_checkpoint_of_another_network_is_refused(training_setup: Setup, tmp_path: Path) -> None:
+    setup = training_setup(**EVERYTHING)
+    setup |= {"listener": Kill(1, 99, False), "checkpoints": CheckpointWriter(tmp_path, 0.0)}
+    with pytest.raises(Killed):
+        _train(setup)
+    stored = read_checkpoint(tmp_path)
+    assert stored is not None
+    head = next(name for name, one in stored.arrays.items() if one.shape[-1:] == (3,))
+    stored.arrays[head] = np.zeros((*stored.arrays[head].shape[:-1], 4), np.float32)
+
+    with pytest.raises(TrainingError, match="another number of classes"):
+        _train(training_setup(**EVERYTHING), stored)
+    del stored.arrays[head]
+    with pytest.raises(TrainingError, match="other settings of its training"):
+        _train(training_setup(**EVERYTHING), stored)
+
+
+def test_full_disk_costs_the_checkpoints_and_not_the_run(
+    training_setup: Setup, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "file").write_text("")
+    setup = training_setup(**{"training.strategy": "last"})
+    setup["checkpoints"] = CheckpointWriter(tmp_path / "file" / "below", 0.0)
+
+    records = _train(setup)
+
+    assert records[-1].phase == "fine-tune last"
+    assert "no checkpoint could be written" in caplog.text

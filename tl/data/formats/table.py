@@ -8,13 +8,11 @@ any row can be read at once (Parquet and JSON have no access by row).
 import base64
 import binascii
 import hashlib
-import json
 import os
 import re
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -27,7 +25,12 @@ from numpy.typing import NDArray
 from tl.data.contents import ArrowColumn, Contents, Files
 from tl.data.example import Column, Dataset, column
 from tl.data.formats.folder import SIDE_FOLDERS
-from tl.data.formats.labels import number_labels, read_numbers
+from tl.data.formats.labels import (
+    hugging_face_names,
+    number_label_sets,
+    number_labels,
+    read_numbers,
+)
 from tl.data.formats.options import SourceOptions
 from tl.errors import ConfigError, DatasetError, nearest
 from tl.written_aside import written_aside
@@ -169,12 +172,8 @@ class _Table:
 
     def dataset(self) -> Dataset:
         numeric = self._options.problem == "regression"
-        label_column = self._find(
-            VALUES if numeric else LABELS,
-            self._options.label_column,
-            "label_column",
-            "numbers" if numeric else "the classes",
-        )
+        usual, what = (VALUES, "numbers") if numeric else (LABELS, "the classes")
+        label_column = self._find(usual, self._options.label_column, "label_column", what)
         bytes_column = next((name for name in BYTES if name in self._raw), None) or next(
             iter(self._raw), None
         )
@@ -277,15 +276,15 @@ class _Table:
         where = f"{self._path}, column {name!r}"
         kind = cells.type
         if pa.types.is_list(kind) or pa.types.is_large_list(kind):
-            return _several(cells.to_pylist(), where)
+            return number_label_sets(cells.to_pylist(), where)
         if name.lower() == "labels" and pa.types.is_string(kind):
-            return _several([_split(text) for text in cells.to_pylist()], where)
+            return number_label_sets([_split(text) for text in cells.to_pylist()], where)
         if not (pa.types.is_integer(kind) or _is_text(self._table.schema.field(name))):
             raise DatasetError(
                 f"{where} is {kind}; labels are text or integers, or "
                 "numbers with --problem regression"
             )
-        given = _hugging_face_names(self._table.schema.metadata, name)
+        given = hugging_face_names(self._table.schema.metadata, name)
         if given and pa.types.is_integer(kind):
             numbers = cells.to_numpy()
             if numbers.min() < 0 or numbers.max() >= len(given):
@@ -370,36 +369,6 @@ def _is_text(field: pa.Field) -> bool:
 
 def _split(text: str) -> list[str]:
     return [part.strip() for part in text.split(SEPARATOR) if part.strip()]
-
-
-def _several(
-    sets: list[list[Any]], where: str
-) -> tuple[tuple[str, ...], NDArray[np.int32], Column | None]:
-    """Number the labels of pictures that may have several; one without any is refused.
-
-    Where each has just one, they are labels like any other.
-    """
-    flat = [label for labels in sets for label in labels or ()]
-    for row, labels in enumerate(sets, start=1):
-        if not labels or any(label is None for label in labels):
-            raise DatasetError(f"{where}: row {row} has no label, or an empty one among several")
-    different = dict.fromkeys(flat)
-    names, numbers = number_labels([*different, *different], where)
-    number = dict(zip(different, numbers.tolist()[: len(different)], strict=True))
-    label_sets = [tuple(sorted({number[label] for label in labels})) for labels in sets]
-    if max(map(len, label_sets)) == 1:
-        return names, np.array([labels[0] for labels in label_sets], np.int32), None
-    return names, np.array([labels[0] for labels in label_sets], np.int32), column(label_sets)
-
-
-def _hugging_face_names(metadata: Any, name: str) -> tuple[str, ...] | None:
-    """Return the class names that Hugging Face's datasets write into Parquet, or None."""
-    try:
-        features = json.loads((metadata or {})[b"huggingface"])["info"]["features"]
-        names = features[name]["names"]
-    except (KeyError, ValueError, TypeError):
-        return None
-    return tuple(map(str, names)) if isinstance(names, list) and names else None
 
 
 def _copy_bytes(source: Path, name: str, cells: Cells, rows: int, cache: Path | None) -> Path:

@@ -1,0 +1,1 @@
+"""Parts of benchmarks/time_to_accuracy.py: pictures, contenders, results and what they say."""

@@ -1,0 +1,120 @@
+"""From a run that was killed to a plan to go on with, or to what has changed since.
+
+    tl finetune --resume RUN
+
+No TensorFlow: what cannot go on is refused at once.
+"""
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pipelines.plan import Plan, absolute_config, make_plan
+from tl.config import RunConfig
+from tl.data.prepare import PreparedData
+from tl.errors import ConfigError, DatasetError, WeightsError
+from tl.run_folder import CHECKPOINTS, SPLIT, RunRecord, read_record
+from tl.training.checkpoints import Checkpoint, read_checkpoint
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resumption:
+    """A run that can go on.
+
+    Attributes:
+        folder: of the run.
+        plan: as it was, and where it was forced as it is now.
+        checkpoint: to go on from; None where it was killed before the first one.
+        record: of the run.
+    """
+
+    folder: Path
+    plan: Plan
+    checkpoint: Checkpoint | None
+    record: RunRecord
+
+
+def plan_resumption(
+    folder: Path, config: RunConfig | None = None, *, force: bool = False
+) -> Resumption:
+    """Read a run and its newest intact checkpoint, and make sure that both still fit.
+
+    Args:
+        folder: of the run.
+        config: that is asked for now; None for the run's own.
+        force: go on although settings, pictures or labels have changed.
+
+    Raises:
+        ConfigError: the run is finished, or its settings are others now.
+        DatasetError: its pictures or their labels are others now.
+        WeightsError: the pretrained weights are others now.
+        TrainingError: its checkpoint was written by another version of tl.
+    """
+    record = read_record(folder)
+    if record.state == "finished":
+        raise ConfigError(
+            f"{folder.name} is finished, so there is nothing to resume; its model is "
+            f"{record.outcome.get('saved_model', 'not exported')}"
+        )
+    config = config or record.config
+    if not force:
+        _refuse_other_settings(record.config, absolute_config(config))
+    before = Path(folder / SPLIT)
+    data = config.data
+    if before.is_file():
+        data = dataclasses.replace(data, split_file=str(before))
+    # By name: `auto` might find another one now.
+    model = dataclasses.replace(config.model, backbone=record.backbone)
+    plan = make_plan(dataclasses.replace(config, data=data, model=model, name=record.name))
+    plan = dataclasses.replace(plan, config=config)
+    if not force:
+        _refuse_other_data(record, plan.data)
+    assert plan.weights is not None
+    if plan.weights.sha256 != record.weights["sha256"]:
+        raise WeightsError(
+            f"{folder.name} began with other weights of {record.backbone} ({record.weights}) than "
+            f"there are now ({plan.weights.source}, {plan.weights.sha256}); put them back"
+        )
+    checkpoint = read_checkpoint(folder / CHECKPOINTS)
+    return Resumption(folder=folder, plan=plan, checkpoint=checkpoint, record=record)
+
+
+def _refuse_other_settings(before: RunConfig, now: RunConfig) -> None:
+    changed = _differences(before.flat(), now.flat())
+    if changed:
+        raise ConfigError(
+            f"the run began with other settings: {'; '.join(changed)}. Leave them as they were, "
+            "or pass --force to go on with the new ones"
+        )
+
+
+def _differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    return [
+        f"{key} was {before.get(key)!r} and is {now.get(key)!r}"
+        for key in sorted(before.keys() | now.keys())
+        if before.get(key) != now.get(key)
+    ]
+
+
+def _refuse_other_data(record: RunRecord, data: PreparedData) -> None:
+    """Name what has changed among the pictures."""
+    if data.training_order() == record.order:
+        return
+    changed = []
+    if data.class_names != record.class_names:
+        changed.append(f"classes were {list(record.class_names)} and are {list(data.class_names)}")
+    counts = data.counts()
+    for side, before in record.class_counts.items():
+        changed += [
+            f"{side}: {difference}" for difference in _differences(before, counts.get(side, {}))
+        ]
+    if not changed and data.pictures.fingerprint == record.fingerprint:
+        changed.append("the same pictures have other names, and so another order")
+    if not changed:
+        changed.append("as many pictures in every class, but other ones or with other labels")
+    raise DatasetError(
+        f"{record.config.dataset} is not what the run began with: {'; '.join(changed)}. Put it "
+        "back as it was, or pass --force to go on with what there is"
+    )

@@ -1,0 +1,357 @@
+"""A run that was stopped goes on and ends as if it had not been, or says what has changed."""
+
+import dataclasses
+import hashlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from pipelines.resume import plan_resumption
+from tl.config import read_config
+from tl.data.split import read_split
+from tl.errors import ConfigError, DatasetError, Interrupted, TrainingError
+from tl.run_folder import read_record, write_record
+from tl.training.progress import EpochRecord, Silent
+
+SETTINGS = {
+    "training.strategy": "all",
+    "training.penalty": 1e3,
+    "training.learning_rate": 3e-3,
+    "training.epochs": 3,
+    "training.checkpoint_seconds": 0.0,
+}
+
+
+@pytest.fixture(scope="module")
+def own_pictures(pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy, for tests that change it and change it back."""
+    return Path(shutil.copytree(pictures, tmp_path_factory.mktemp("own") / "colours"))
+
+
+class StopAt(Silent):
+    def __init__(self, epoch: int) -> None:
+        self._epoch = epoch
+
+    def step_done(self, phase: str, epoch: int, step: int, images: int) -> None:
+        if phase.startswith("fine-tune") and (epoch, step) == (self._epoch, 2):
+            raise KeyboardInterrupt
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("home")
+
+
+@pytest.fixture(scope="module")
+def stopped(own_pictures: Path, settings: dict[str, Any], home: Path) -> Path:
+    """A run that Ctrl-C stopped in the second epoch of its fine-tuning."""
+    from pipelines.finetune import finetune
+    from pipelines.plan import make_plan
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(home)
+        patch.setenv("MLFLOW_TRACKING_URI", "unknown-scheme://store")
+        config = read_config(None, (), {"dataset": str(own_pictures), **settings, **SETTINGS})
+        with pytest.raises(Interrupted, match="to go on: tl finetune --resume runs/"):
+            finetune(make_plan(config), StopAt(epoch=2))
+    (run,) = (home / "runs").iterdir()
+    return run
+
+
+@pytest.fixture
+def run(stopped: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of the stopped run, in a working directory of its own."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "unknown-scheme://store")
+    return Path(shutil.copytree(stopped, tmp_path / "runs" / stopped.name))
+
+
+def events(run: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (run / "tracking.jsonl").read_text().splitlines()]
+
+
+def test_resumed_run_ends_as_one_that_was_never_stopped(
+    run: Path, own_pictures: Path, settings: dict[str, Any], tmp_path: Path
+) -> None:
+    from pipelines.finetune import finetune, resume
+    from pipelines.plan import make_plan
+
+    said: list[str] = []
+    resumed = resume(plan_resumption(run), None, said.append)
+    config = read_config(None, (), {"dataset": str(own_pictures), **settings, **SETTINGS})
+    whole = finetune(make_plan(config))
+
+    assert any(line.startswith("going on from") and "checkpoint-" in line for line in said)
+    for one, other in zip(resumed.model.get_weights(), whole.model.get_weights(), strict=True):
+        assert np.array_equal(one, other)
+
+    def figures(records: tuple[EpochRecord, ...]) -> list[Any]:
+        return [(one.phase, one.epoch, one.step, one.metrics, one.best) for one in records]
+
+    assert figures(resumed.records) == figures(whole.records)
+    assert resumed.run == run
+    assert resumed.exported is not None
+    assert whole.exported is not None
+    assert resumed.exported.metrics == whole.exported.metrics
+    assert read_record(run).state == "finished"
+    assert not list((run / "checkpoints").iterdir())
+    # The store is told everything once, as by a run that was never stopped.
+    told = [(one["kind"], one.get("step"), *sorted(one.get("values", {}))) for one in events(run)]
+    expected = [
+        (one["kind"], one.get("step"), *sorted(one.get("values", {}))) for one in events(whole.run)
+    ]
+    assert [one for one in told if one[0] == "metrics"] == [
+        one for one in expected if one[0] == "metrics"
+    ]
+    assert [one[0] for one in told].count("begin") == 1
+    assert [one[0] for one in told].count("resume") == 1
+
+
+def test_run_killed_before_its_first_checkpoint_begins_again_in_its_folder(run: Path) -> None:
+    from pipelines.finetune import resume
+
+    shutil.rmtree(run / "checkpoints")
+    (run / "classifier.weights.h5").unlink()
+    resumption = plan_resumption(run)
+    assert resumption.checkpoint is None
+    said: list[str] = []
+
+    result = resume(resumption, None, said.append)
+
+    assert "begins again, in the same folder" in said[0]
+    assert result.run == run
+    assert {one.phase for one in result.records} == {"head", "fine-tune all"}
+
+
+def test_finished_run_is_not_resumed(trained: Any) -> None:
+    with pytest.raises(ConfigError, match="is finished, so there is nothing to resume; its model"):
+        plan_resumption(trained.run)
+
+
+def test_run_that_still_goes_on_is_not_resumed(run: Path) -> None:
+    import fcntl
+
+    from pipelines.finetune import resume
+
+    with (run / "tracking.jsonl").open("a") as journal:
+        fcntl.flock(journal, fcntl.LOCK_EX)
+        with pytest.raises(TrainingError, match="is still running; wait for its end"):
+            resume(plan_resumption(run))
+
+
+def test_other_settings_are_named_and_refused_unless_forced(run: Path) -> None:
+    before = read_record(run).config
+    config = read_config(None, ("training.epochs=9", "seed=4"), base=before)
+
+    with pytest.raises(
+        ConfigError,
+        match="other settings: seed was 0 and is 4; training.epochs was 3 and is 9. .*--force",
+    ):
+        plan_resumption(run, config)
+    assert plan_resumption(run, config, force=True).plan.config.training.epochs == 9
+    same = read_config(None, ("training.epochs=3",), base=before)
+    assert plan_resumption(run, same).plan.config.training.epochs == 3
+
+
+def _add(folder: Path) -> Callable[[], object]:
+    new = folder / "red" / "new.jpg"
+    shutil.copy(folder / "blue" / "00.jpg", new)
+    data = bytearray(new.read_bytes())
+    new.write_bytes(data + b"\0")  # another file, the same picture
+    return new.unlink
+
+
+def _relabel(folder: Path) -> Callable[[], object]:
+    one, other = folder / "red" / "00.jpg", folder / "blue" / "x.jpg"
+    one.rename(other)
+    return lambda: other.rename(one)
+
+
+def _swap_labels(folder: Path) -> Callable[[], object]:
+    """Between two training pictures, so that no count changes."""
+    sides = read_split(next(Path("runs").glob("*/split.json")))
+
+    def trained_on(name: str) -> Path:
+        files = sorted((folder / name).iterdir())
+        return next(
+            file
+            for file in files
+            if sides[hashlib.sha256(file.read_bytes()).hexdigest()] == "train"
+        )
+
+    red, blue = trained_on("red"), trained_on("blue")
+
+    def swap() -> None:
+        data = red.read_bytes()
+        red.write_bytes(blue.read_bytes())
+        blue.write_bytes(data)
+
+    swap()
+    return swap
+
+
+def _rename(folder: Path) -> Callable[[], object]:
+    one, other = folder / "red" / "00.jpg", folder / "red" / "zz.jpg"
+    one.rename(other)
+    return lambda: other.rename(one)
+
+
+def _rename_class(folder: Path) -> Callable[[], object]:
+    one, other = folder / "red", folder / "rot"
+    one.rename(other)
+    return lambda: other.rename(one)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (_add, r"red was \d+ and is \d+"),
+        (_relabel, r"blue was \d+ and is \d+; .*red was \d+ and is \d+"),
+        (_swap_labels, "as many pictures in every class, but other ones or with other labels"),
+        (_rename, "the same pictures have other names, and so another order"),
+        (_rename_class, r"classes were \['blue', 'green', 'red'\] and are \['blue', 'green', 'rot"),
+    ],
+)
+def test_other_pictures_or_labels_are_named_and_refused(
+    change: Callable[[Path], Callable[[], object]], message: str, run: Path, own_pictures: Path
+) -> None:
+    undo = change(own_pictures)
+    try:
+        with pytest.raises(DatasetError, match=f"is not what the run began with: .*{message}"):
+            plan_resumption(run)
+        assert plan_resumption(run, force=True).checkpoint is not None
+    finally:
+        undo()
+    assert plan_resumption(run).checkpoint is not None
+
+
+def test_damaged_checkpoint_gives_way_to_the_one_before(run: Path) -> None:
+    older, newest = sorted((run / "checkpoints").iterdir())
+    newest.write_bytes(newest.read_bytes()[:-1])
+
+    checkpoint = plan_resumption(run).checkpoint
+
+    assert checkpoint is not None
+    assert checkpoint.path.name == older.name
+
+
+def test_run_of_an_older_tl_says_so(run: Path) -> None:
+    facts = json.loads((run / "run.json").read_text())
+    del facts["order"]
+    (run / "run.json").write_text(json.dumps(facts))
+
+    with pytest.raises(ConfigError, match="was not written by this version of tl"):
+        plan_resumption(run)
+
+
+def test_other_package_versions_are_said(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import pipelines.finetune
+
+    record = read_record(run)
+    write_record(run, dataclasses.replace(record, versions={**record.versions, "keras": "3.0.0"}))
+    monkeypatch.setattr(pipelines.finetune, "_run", lambda *_: None)
+    said: list[str] = []
+
+    pipelines.finetune.resume(plan_resumption(run), None, said.append)
+
+    assert any("warning: other versions" in line and "keras 3.0.0 then" in line for line in said)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_three_real_kills_leave_the_result_as_it_was(
+    own_pictures: Path, settings: dict[str, Any], tmp_path: Path
+) -> None:
+    """SIGKILL while features are extracted, in the middle of an epoch, and in a checkpoint."""
+    words = [sys.executable, "-m", "tl.cli", "finetune"]
+    options = ["--dataset", str(own_pictures)]
+    for key, value in {**settings, **SETTINGS, "training.epochs": 6}.items():
+        options += ["--set", f"{key}={value}"]
+    environment = {**os.environ, "MLFLOW_TRACKING_URI": "unknown-scheme://store"}
+
+    def command(arguments: list[str], where: Path) -> subprocess.Popen[str]:
+        where.mkdir(exist_ok=True)
+        return subprocess.Popen(
+            [*words, *arguments], cwd=where, env=environment, text=True,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        )  # fmt: skip
+
+    def run_of(where: Path) -> Path | None:
+        return next(iter((where / "runs").glob("*/")), None)
+
+    def kill_when(process: subprocess.Popen[str], holds: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + 200
+        while not holds():
+            assert process.poll() is None, process.communicate()[0]
+            assert time.monotonic() < deadline
+            time.sleep(0.0005)
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+
+    straight, killed = tmp_path / "straight", tmp_path / "killed"
+    whole = command(options, straight)
+    output = whole.communicate()[0]
+    assert whole.returncode == 0, output
+
+    def rehearsed() -> bool:
+        run = run_of(killed)
+        return run is not None and (run / "colour_pca.json").exists()
+
+    kill_when(command(options, killed), rehearsed)
+    run = run_of(killed)
+    assert run is not None
+    resume = ["--resume", run.name]
+
+    def in_an_epoch() -> bool:
+        log = run / "log.txt"
+        return log.is_file() and "fine-tune all 2/6" in log.read_text()
+
+    kill_when(command(resume, killed), in_an_epoch)
+    known = {path.name for path in (run / "checkpoints").iterdir()}
+
+    def in_a_checkpoint() -> bool:
+        return any(
+            path.name.startswith(".") and path.name not in known
+            for path in (run / "checkpoints").iterdir()
+        )
+
+    kill_when(command(resume, killed), in_a_checkpoint)
+    half = [path for path in (run / "checkpoints").iterdir() if path.name.startswith(".")]
+    assert half, "the kill came after the write"
+    last = command(resume, killed)
+    output = last.communicate()[0]
+    assert last.returncode == 0, output
+
+    straight_run = run_of(straight)
+    assert straight_run is not None
+    assert _metrics(run) == _metrics(straight_run)
+    assert _weights(run) == _weights(straight_run)
+
+
+def _metrics(run: Path) -> Any:
+    return json.loads((run / "metrics.json").read_text())
+
+
+def _weights(run: Path) -> dict[str, bytes]:
+    import h5py
+
+    found: dict[str, bytes] = {}
+
+    def note(name: str, node: Any) -> None:
+        if isinstance(node, h5py.Dataset) and not name.startswith("optimizer"):
+            found[name] = np.asarray(node).tobytes()
+
+    with h5py.File(run / "classifier.weights.h5") as file:
+        file.visititems(note)
+    assert len(found) > 10
+    return found
