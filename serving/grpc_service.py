@@ -10,16 +10,20 @@ from typing import Any
 
 import grpc
 from tensorflow_serving.apis import (
+    classification_pb2,
     get_model_metadata_pb2,
     get_model_status_pb2,
     predict_pb2,
+    regression_pb2,
 )
 
 from serving.drain import Drain
 from serving.errors import Code, DeadlineExceeded, RequestError
+from serving.examples import examples_from_input
+from serving.inference import classify, regress
 from serving.metadata import metadata_message, status_message
 from serving.metrics import Metrics
-from serving.predict import predict
+from serving.predict import Prediction, predict
 from serving.registry import ModelRef, Registry
 from serving.tensor_proto import array_to_proto, arrays_from_protos
 
@@ -42,6 +46,8 @@ def build_handlers(
             "tensorflow.serving.PredictionService",
             {
                 "Predict": _method(service.predict, predict_pb2.PredictRequest),
+                "Classify": _method(service.classify, classification_pb2.ClassificationRequest),
+                "Regress": _method(service.regress, regression_pb2.RegressionRequest),
                 "GetModelMetadata": _method(
                     service.get_model_metadata, get_model_metadata_pb2.GetModelMetadataRequest
                 ),
@@ -68,13 +74,29 @@ class _Service:
         self._as_tensor_content = as_tensor_content
 
     def predict(self, request: Any, context: grpc.ServicerContext) -> Any:
+        return self._measured("Predict", self._predict, request, context)
+
+    def classify(self, request: Any, context: grpc.ServicerContext) -> Any:
+        return self._measured("Classify", self._classify, request, context)
+
+    def regress(self, request: Any, context: grpc.ServicerContext) -> Any:
+        return self._measured("Regress", self._regress, request, context)
+
+    def _measured(
+        self, api: str, answer_to: Answer, request: Any, context: grpc.ServicerContext
+    ) -> Any:
         started_s = time.monotonic()
         code = Code.INTERNAL
         try:
             # gRPC forgets a call whose client has given up; the model still runs for it, and the
             # process must not end under a running model.
             with self._drain.request():
-                answer = self._predict(request, context)
+                left_s = context.time_remaining()
+                if left_s is not None and left_s <= 0:
+                    raise DeadlineExceeded(
+                        "the deadline of the request passed while it was waiting"
+                    )
+                answer = answer_to(request, context)
             code = Code.OK
         except RequestError as error:
             code = error.code
@@ -82,13 +104,11 @@ class _Service:
         finally:
             name = request.model_spec.name
             if name in self._registry.names:
-                self._metrics.count(name, "Predict", "GRPC", code, time.monotonic() - started_s)
+                self._metrics.count(name, api, "GRPC", code, time.monotonic() - started_s)
         return answer
 
     def _predict(self, request: Any, context: grpc.ServicerContext) -> Any:
-        left_s = context.time_remaining()
-        if left_s is not None and left_s <= 0:
-            raise DeadlineExceeded("the deadline of the request passed while it was waiting")
+        del context
         with self._registry.acquire(_model_ref(request.model_spec)) as servable:
             prediction = predict(
                 servable,
@@ -97,12 +117,34 @@ class _Service:
                 tuple(request.output_filter),
             )
         response = predict_pb2.PredictResponse()
-        response.model_spec.name = prediction.model_name
-        response.model_spec.version.value = prediction.version
-        response.model_spec.signature_name = prediction.signature_name
+        _name(response.model_spec, prediction)
         for name, array in prediction.outputs.items():
             proto = array_to_proto(array, as_content=self._as_tensor_content)
             response.outputs[name].CopyFrom(proto)
+        return response
+
+    def _classify(self, request: Any, context: grpc.ServicerContext) -> Any:
+        del context
+        spec, examples = request.model_spec, examples_from_input(request.input)
+        with self._registry.acquire(_model_ref(spec)) as servable:
+            prediction = classify(servable, spec.signature_name, examples)
+        response = classification_pb2.ClassificationResponse()
+        _name(response.model_spec, prediction)
+        for labels, scores in zip(*prediction.outputs.values(), strict=True):
+            classes = response.result.classifications.add().classes
+            for label, score in zip(labels, scores, strict=True):
+                classes.add(label=label, score=score)
+        return response
+
+    def _regress(self, request: Any, context: grpc.ServicerContext) -> Any:
+        del context
+        spec, examples = request.model_spec, examples_from_input(request.input)
+        with self._registry.acquire(_model_ref(spec)) as servable:
+            prediction = regress(servable, spec.signature_name, examples)
+        response = regression_pb2.RegressionResponse()
+        _name(response.model_spec, prediction)
+        for value in prediction.outputs["outputs"]:
+            response.result.regressions.add(value=value)
         return response
 
     def get_model_metadata(self, request: Any, context: grpc.ServicerContext) -> Any:
@@ -114,6 +156,13 @@ class _Service:
     def get_model_status(self, request: Any, context: grpc.ServicerContext) -> Any:
         del context
         return status_message(self._registry, _model_ref(request.model_spec))
+
+
+def _name(spec: Any, prediction: Prediction) -> None:
+    """Say in an answer which version and signature made it."""
+    spec.name = prediction.model_name
+    spec.version.value = prediction.version
+    spec.signature_name = prediction.signature_name
 
 
 def _model_ref(spec: Any) -> ModelRef:

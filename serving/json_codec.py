@@ -100,6 +100,25 @@ def encode_outputs(outputs: Mapping[str, Array], answer_format: Format) -> bytes
     return _write({"predictions": only}, outputs)
 
 
+def encode_classes(outputs: Mapping[str, Array]) -> bytes:
+    """Write the answer to a classify request: for each example, pairs of label and score.
+
+    Args:
+        outputs: `classes`, object arrays of bytes, and `scores`, both (examples, classes).
+    """
+    labels = array_to_json("classes", outputs["classes"])
+    rows = [
+        [list(pair) for pair in zip(*row, strict=True)]
+        for row in zip(labels, outputs["scores"], strict=True)
+    ]
+    return _write({"results": rows}, outputs)
+
+
+def encode_values(outputs: Mapping[str, Array]) -> bytes:
+    """Write the answer to a regress request: a number for each example."""
+    return _write({"results": outputs["outputs"]}, outputs)
+
+
 def _write(answer: dict[str, Any], outputs: Mapping[str, Array]) -> bytes:
     # orjson writes null for NaN and infinities; TF Serving writes them as bare words, and so does
     # the standard library.

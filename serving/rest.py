@@ -24,8 +24,16 @@ from starlette.routing import Route
 
 from serving import metrics as prometheus
 from serving.drain import Drain
-from serving.errors import Code, InvalidArgument, RequestError, ServingError, Unimplemented
-from serving.json_codec import decode_inputs, encode_outputs, signature_name
+from serving.errors import Code, InvalidArgument, RequestError, ServingError
+from serving.examples import examples_from_json
+from serving.inference import classify, regress
+from serving.json_codec import (
+    decode_inputs,
+    encode_classes,
+    encode_outputs,
+    encode_values,
+    signature_name,
+)
 from serving.json_document import parse_document
 from serving.metadata import metadata_json, status_json
 from serving.metrics import Metrics
@@ -38,6 +46,8 @@ _VERSION = r"(?:/versions/(?P<version>\d+)|/labels/(?P<label>[^/:]+))?"
 _POST = re.compile(_MODEL + _VERSION + r":(?P<verb>classify|regress|predict)", re.IGNORECASE)
 _GET = re.compile(_MODEL + _VERSION + r"(?P<metadata>/metadata)?", re.IGNORECASE)
 _LIST = re.compile(r"/v1/models/?", re.IGNORECASE)
+
+_INFERENCES = {"classify": (classify, encode_classes), "regress": (regress, encode_values)}
 
 _CORS_HEADERS = {
     "Access-Control-Allow-Origin": "*",
@@ -140,10 +150,18 @@ class RestApi:
             return Code.INTERNAL, _error_body(f"internal error: {error!r}")
 
     def _post(self, match: re.Match[str], body: bytes) -> bytes:
-        ref = _model_ref(match)
-        if match["verb"] != "predict":
-            raise Unimplemented(f"{match['verb']!r} is not served over REST: use 'predict'")
-        return self._measured(ref.name, lambda: self._predict(ref, body))
+        ref, verb = _model_ref(match), match["verb"]
+        if verb == "predict":
+            return self._measured(ref.name, verb, lambda: self._predict(ref, body))
+        return self._measured(ref.name, verb, lambda: self._infer(ref, verb, body))
+
+    def _infer(self, ref: ModelRef, verb: str, body: bytes) -> bytes:
+        document = parse_document(body)
+        name, examples = signature_name(document), examples_from_json(document)
+        answer, encode = _INFERENCES[verb]
+        with self._registry.acquire(ref) as servable:
+            prediction = answer(servable, name, examples, self._timeout_ms)
+        return encode(prediction.outputs)
 
     def _predict(self, ref: ModelRef, body: bytes) -> bytes:
         # Parsed before the model is looked up, as in TF Serving: bad JSON for a model that is
@@ -163,7 +181,7 @@ class RestApi:
             prediction = predict(servable, name, inputs, timeout_ms=self._timeout_ms)
         return encode_outputs(prediction.outputs, answer_format)
 
-    def _measured(self, model_name: str, answer: Callable[[], bytes]) -> bytes:
+    def _measured(self, model_name: str, api: str, answer: Callable[[], bytes]) -> bytes:
         started_s = time.monotonic()
         code = Code.INTERNAL
         try:
@@ -175,7 +193,7 @@ class RestApi:
         finally:
             if model_name in self._registry.names:
                 duration_s = time.monotonic() - started_s
-                self._metrics.count(model_name, "predict", "REST", code, duration_s)
+                self._metrics.count(model_name, api, "REST", code, duration_s)
         return content
 
     def _get(self, match: re.Match[str]) -> bytes:

@@ -6,9 +6,9 @@ import grpc
 import numpy as np
 import pytest
 from tensorflow_serving.apis import (
-    classification_pb2,
     get_model_metadata_pb2,
     get_model_status_pb2,
+    inference_pb2,
     model_service_pb2_grpc,
     predict_pb2,
     prediction_service_pb2_grpc,
@@ -133,8 +133,8 @@ def test_long_message_is_cut(stub: Any) -> None:
 
 def test_methods_that_are_not_served_are_unimplemented(stub: Any) -> None:
     assert_refused(
-        stub.Classify,
-        classification_pb2.ClassificationRequest(),
+        stub.MultiInference,
+        inference_pb2.MultiInferenceRequest(),
         grpc.StatusCode.UNIMPLEMENTED,
         "Method not found",
     )

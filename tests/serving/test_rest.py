@@ -118,8 +118,6 @@ def test_body_larger_than_any_default_limit(server: Any) -> None:
          'Serving signature name: "s" not found in signature def'),
         (PREDICT, {"signature_name": "half", "inputs": [1]}, 501,
          "Conversion of JSON Value: 1 to type: half"),
-        ("/v1/models/numbers:classify", {}, 501,
-         "'classify' is not served over REST: use 'predict'"),
         ("/v1/models/numbers:PREDICT", {}, 400,
          "Malformed request: POST /v1/models/numbers:PREDICT"),
         ("/v1/models/numbers/versions/1.0:predict", {}, 400,

@@ -1,0 +1,136 @@
+"""Answer Classify and Regress requests on a loaded version: no HTTP and no gRPC.
+
+Signatures are told by their inputs and outputs and not by their method name, as TF Serving does by
+default: what Keras and plain TensorFlow export all has the name of Predict.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from serving.errors import FailedPrecondition, InvalidArgument
+from serving.predict import Prediction
+from serving.servable import DEFAULT_SIGNATURE, Array, Servable
+
+
+def classify(
+    servable: Servable, signature_name: str, examples: Sequence[bytes], timeout_ms: int = 0
+) -> Prediction:
+    """Run a signature with the outputs `classes`, `scores` or both.
+
+    Args:
+        servable: the version, held by the caller until the answer is written.
+        signature_name: empty means `serving_default`.
+        examples: serialised tf.Examples.
+        timeout_ms: ends the wait for the model; 0 waits for ever.
+
+    Returns:
+        Both outputs, (examples, classes); labels are empty or scores 0 where the model has none.
+
+    Raises:
+        InvalidArgument: no such signature, no example, or answers of another shape.
+        FailedPrecondition: the signature is not one of classes.
+        ModelError: TensorFlow refused the request.
+    """
+    name, signature = _signature(servable, signature_name)
+    if len(signature.outputs) not in (1, 2):
+        raise InvalidArgument(f"Expected one or two output Tensors, found {len(signature.outputs)}")
+    _check_input(signature, "classification")
+    wanted = [one for one in ("classes", "scores") if one in signature.outputs]
+    if not wanted:
+        raise FailedPrecondition(
+            'Expected classification signature outputs to contain at least one of "classes" or '
+            f'"scores". Signature was: {signature}'
+        )
+    outputs = _run(servable, name, examples, wanted, timeout_ms)
+    for output, array in outputs.items():
+        if array.ndim != 2:
+            raise InvalidArgument(
+                f"Expected Tensor shape: [batch_size num_classes] but got {_shape(array)}"
+            )
+        wanted_type = object if output == "classes" else np.float32
+        if array.dtype != wanted_type:
+            words = {"classes": "DT_STRING", "scores": "DT_FLOAT"}[output]
+            raise InvalidArgument(f"Expected {output} Tensor of {words}. Got: {array.dtype}")
+        if len(array) != len(examples):
+            raise InvalidArgument(
+                f"Expected {output} output batch size of {len(examples)}. Got: {len(array)}"
+            )
+    shape = next(iter(outputs.values())).shape
+    classes = outputs.get("classes", np.full(shape, b"", object))
+    scores = outputs.get("scores", np.zeros(shape, np.float32))
+    if classes.shape != scores.shape:
+        raise InvalidArgument(
+            "Tensors class and score should match in dim_size(1). Got "
+            f"{classes.shape[1]} vs. {scores.shape[1]}"
+        )
+    return _answer(servable, name, {"classes": classes, "scores": scores})
+
+
+def regress(
+    servable: Servable, signature_name: str, examples: Sequence[bytes], timeout_ms: int = 0
+) -> Prediction:
+    """Run a signature with the one output `outputs`; arguments and errors as `classify`.
+
+    Returns:
+        `outputs`, float32 (examples,).
+    """
+    name, signature = _signature(servable, signature_name)
+    if len(signature.outputs) != 1:
+        raise InvalidArgument("Expected one output Tensor.")
+    _check_input(signature, "regression")
+    if "outputs" not in signature.outputs:
+        raise FailedPrecondition(f"No regression outputs found in SignatureDef: {signature}")
+    values = _run(servable, name, examples, ["outputs"], timeout_ms)["outputs"]
+    if values.ndim != 1 and (values.ndim != 2 or values.shape[1] != 1):
+        raise InvalidArgument(
+            "Expected output Tensor shape to be either [batch_size] or [batch_size, 1] but got "
+            f"{_shape(values)}"
+        )
+    if len(values) != len(examples):
+        raise InvalidArgument(
+            f"Input batch size did not match output batch size: {len(examples)} vs. {len(values)}"
+        )
+    if values.dtype != np.float32:
+        raise InvalidArgument(f"Expected output Tensor of DT_FLOAT.  Got: {values.dtype}")
+    return _answer(servable, name, {"outputs": values.reshape(-1)})
+
+
+def _signature(servable: Servable, signature_name: str) -> tuple[str, Any]:
+    name = signature_name or DEFAULT_SIGNATURE
+    signature = servable.signatures.get(name)
+    if signature is None:
+        raise InvalidArgument(f"No signature was found with the name: {name}")
+    if len(signature.inputs) != 1:
+        raise InvalidArgument("Expected one input Tensor.")
+    return name, signature
+
+
+def _check_input(signature: Any, kind: str) -> None:
+    if "inputs" not in signature.inputs:
+        raise FailedPrecondition(f"No {kind} inputs found in SignatureDef: {signature}")
+
+
+def _run(
+    servable: Servable,
+    name: str,
+    examples: Sequence[bytes],
+    outputs: Sequence[str],
+    timeout_ms: int,
+) -> dict[str, Array]:
+    if not examples:
+        raise InvalidArgument("Input is empty")
+    batch = np.empty(len(examples), object)
+    batch[:] = examples
+    return servable.run(name, {"inputs": batch}, outputs, timeout_ms)
+
+
+def _answer(servable: Servable, name: str, outputs: dict[str, Array]) -> Prediction:
+    return Prediction(
+        model_name=servable.name, version=servable.version, signature_name=name, outputs=outputs
+    )
+
+
+def _shape(array: Array) -> str:
+    return "[" + ",".join(map(str, array.shape)) + "]"
