@@ -93,8 +93,7 @@ def test_fine_tuning_learns_from_mixed_batches(training_setup: Setup) -> None:
             **{"training.strategy": "last", "augment.cutmix": cutmix, "training.epochs": 4,
                "training.learning_rate": 1e-3}
         )  # fmt: skip
-        phases = setup.pop("phases")
-        records = train_classifier(Task(**setup), phases)
+        records = train_classifier(Task(**setup)).records
         tuned = [one.metrics for one in records if one.phase == "fine-tune last"]
         assert all(0 <= one["accuracy"] <= 1 for one in tuned)
         losses.append(tuned[-1]["loss"])
