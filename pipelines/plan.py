@@ -13,7 +13,6 @@ from tl.data.prepare import PreparedData, prepare_data
 from tl.errors import ConfigError
 from tl.export.versions import check_writable
 from tl.problem import refuse_without_meaning
-from tl.strategy import Phase, choose_phases
 from tl.zoo.backbones import Backbone, find_backbone
 from tl.zoo.weights import Weights, choose_backbone, resolve_weights, weights_at_hand
 
@@ -31,7 +30,6 @@ class Plan:
         backbone_reason: why the program chose it; None where the user named it.
         image_size: (height, width) in pixels.
         recipe: augmentation, or ``custom`` for the transforms of the config.
-        phases: in order.
         model_folder: receives the version.
     """
 
@@ -43,7 +41,6 @@ class Plan:
     backbone_reason: str | None
     image_size: tuple[int, int]
     recipe: str
-    phases: tuple[Phase, ...]
     model_folder: Path
 
 
@@ -92,7 +89,6 @@ def make_plan(
         backbone_reason=reason,
         image_size=named_size or backbone.image_size,
         recipe=choose_recipe(config.augment, data.pictures.dataset.name),
-        phases=choose_phases(config.training),
         model_folder=model_folder,
     )
 

@@ -18,7 +18,7 @@ from typing import Any, Literal
 from tl.errors import ConfigError, nearest
 from tl.transforms import TransformSettings, check_transforms
 
-Strategy = Literal["features", "stages", "last", "all"]
+Strategy = Literal["auto", "features", "stages", "last", "all"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -158,7 +158,9 @@ class TrainingConfig:
     Attributes:
         strategy: ``features`` solves the head on the frozen backbone; ``stages`` on those stages
             of it that tell the classes apart best; ``last`` fine-tunes the backbone's last stages
-            after that; ``all`` fine-tunes everything after that.
+            after that; ``all`` fine-tunes everything after that; ``auto`` chooses among them by
+            what probes of every stage know, the pictures a class and the time.
+        time_budget: seconds for the whole command, export included; None for as long as it takes.
         last_stages: how many stages ``last`` fine-tunes; one is the layers at one resolution.
         epochs: passes over the training pictures of the fine-tuning phase, an upper bound.
         batch_size: pictures an update.
@@ -182,7 +184,8 @@ class TrainingConfig:
             after every update.
     """
 
-    strategy: Strategy = "last"
+    strategy: Strategy = "auto"
+    time_budget: float | None = None
     last_stages: int = 1
     epochs: int = 15
     batch_size: int = 32
@@ -202,6 +205,9 @@ class TrainingConfig:
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size", "patience", "last_stages"):
             _require(getattr(self, name) >= 1, f"training.{name}", getattr(self, name), "1 or more")
+        budget = self.time_budget
+        sound = budget is None or 0 < budget < math.inf
+        _require(sound, "training.time_budget", budget, "seconds above 0, or leave it out")
         rate, penalty = self.learning_rate, self.penalty
         _require(0 < rate <= 10, "training.learning_rate", rate, "above 0, at most 10")
         sound = penalty is None or 0 < penalty < math.inf

@@ -54,20 +54,29 @@ def linear_head(
     )(x)
 
 
-def set_unit(head: keras.Model, values: NDArray[np.float32], weights: NDArray[np.float32]) -> None:
-    """Give a head of values the unit of the training values; a head of classes has none.
+def value_unit(
+    problem: Problem, targets: NDArray[np.float32], weights: NDArray[np.float32]
+) -> Unit:
+    """Return the unit of training values, weighted; classes have the plain one.
 
     Args:
-        head: of `linear_head`.
-        values: (n_pictures, 1).
+        problem: what the targets are.
+        targets: (n_pictures, 1) of values.
         weights: (n_pictures,), of each.
     """
+    if problem != "regression":
+        return Unit()
+    exact = targets[:, 0].astype(np.float64)
+    mean = np.average(exact, weights=weights)
+    deviation = np.sqrt(np.average(np.square(exact - mean), weights=weights))
+    # Where all that have weight are alike, any will do.
+    return Unit(float(mean), float(deviation) or 1.0)
+
+
+def set_unit(head: keras.Model, unit: Unit) -> None:
+    """Give a head of values its unit; a head of classes has none."""
     if any(layer.name == UNIT for layer in head.layers):
-        exact = values[:, 0].astype(np.float64)
-        mean = np.average(exact, weights=weights)
-        deviation = np.sqrt(np.average(np.square(exact - mean), weights=weights))
-        # Where all that have weight are alike, any will do.
-        head.get_layer(UNIT).set_weights([np.array([[deviation or 1.0]]), np.array([mean])])
+        head.get_layer(UNIT).set_weights([np.array([[unit.deviation]]), np.array([unit.mean])])
 
 
 def unit_of(model: keras.Model) -> Unit:

@@ -37,7 +37,6 @@ def test_rehearsal_leaves_nothing_behind(home: Path, trained: Any) -> None:
     from pipelines.export import rehearse_export
 
     run = home / "runs" / trained.run.name
-    (run / "classifier.weights.h5").rename(run / "untrained.weights.h5")
     before = everything(run)
 
     rehearse_export(run)

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from tl.heads import NORM, linear_head, moments_of, set_moments, set_unit, unit_of
+from tl.heads import NORM, linear_head, moments_of, set_moments, set_unit, unit_of, value_unit
 from tl.problem import Unit
 
 
@@ -96,7 +96,7 @@ def test_head_of_values_answers_in_their_unit_and_keeps_it_fixed() -> None:
     head = keras.Model(features, linear_head(features, 1, 0.5, "regression"))
     values = np.array([[1000.0], [3000.0], [9000.0]], np.float32)
 
-    set_unit(head, values, np.array([1, 1, 0], np.float32))
+    set_unit(head, value_unit("regression", values, np.array([1, 1, 0], np.float32)))
 
     assert unit_of(head) == Unit(2000.0, 1000.0)
     answer = np.asarray(head(np.ones((2, 4), np.float32)))
@@ -108,7 +108,7 @@ def test_head_of_classes_has_no_unit() -> None:
     head = new_head()
     before = head.get_weights()
 
-    set_unit(head, np.zeros((3, 1), np.float32), np.ones(3, np.float32))
+    set_unit(head, value_unit("single_label", np.zeros(3, np.int32), np.ones(3, np.float32)))
 
     assert unit_of(head) == Unit()
     assert all(map(np.array_equal, before, head.get_weights()))
