@@ -1,5 +1,7 @@
 """What is put on top of a backbone: features in, logits or values out."""
 
+from typing import Any
+
 import keras
 import numpy as np
 from numpy.typing import NDArray
@@ -57,7 +59,7 @@ def set_unit(head: keras.Model, values: NDArray[np.float32], weights: NDArray[np
         values: (n_pictures, 1).
         weights: (n_pictures,), of each.
     """
-    if any(layer.name == UNIT for layer in head.layers):
+    if _has_unit(head):
         exact = values[:, 0].astype(np.float64)
         mean = np.average(exact, weights=weights)
         deviation = np.sqrt(np.average(np.square(exact - mean), weights=weights))
@@ -65,9 +67,21 @@ def set_unit(head: keras.Model, values: NDArray[np.float32], weights: NDArray[np
         head.get_layer(UNIT).set_weights([np.array([[deviation or 1.0]]), np.array([mean])])
 
 
+def deviation_of(model: keras.Model) -> Any:
+    """Return the variable that holds the deviation of a model's values, (1, 1); 1 for classes.
+
+    A variable, for whoever asks before the weights of a checkpoint are loaded.
+    """
+    return model.get_layer(UNIT).kernel if _has_unit(model) else 1.0
+
+
+def _has_unit(model: keras.Model) -> bool:
+    return any(layer.name == UNIT for layer in model.layers)
+
+
 def unit_of(model: keras.Model) -> Unit:
     """Return the unit of a model's values; of one without a layer for it, the plain one."""
-    if not any(layer.name == UNIT for layer in model.layers):
+    if not _has_unit(model):
         return Unit()
     kernel, bias = model.get_layer(UNIT).get_weights()
     return Unit(float(bias[0]), float(kernel[0, 0]))
