@@ -19,7 +19,7 @@ from sklearn.linear_model import LogisticRegression
 from tl.data.batches import evaluation_batches
 from tl.data.example import Example
 from tl.data.sources import open_dataset
-from tl.features import extract_features
+from tl.features import FeatureExtractor, plain_view
 from tl.zoo.backbones import find_backbone
 from tl.zoo.build import build_backbone
 from tl.zoo.weights import resolve_weights
@@ -52,8 +52,8 @@ def _features(examples: Sequence[Example], weights: str) -> NDArray[Any]:
     keras.utils.set_random_seed(0)
     row = find_backbone("tl_small")
     backbone = build_backbone(row, weights=resolve_weights(row, weights))
-    batches = evaluation_batches(examples, row.image_size, batch_size=64)
-    return extract_features(backbone, batches, n_pictures=len(examples))[0]
+    table = FeatureExtractor(backbone).extract(examples, plain_view(row.image_size))
+    return table.of_stages([-1])
 
 
 def _pixels(examples: Sequence[Example]) -> NDArray[Any]:

@@ -190,6 +190,7 @@ def _write_model(weights: Path, record: RunRecord, version: Path) -> None:
             weights=None,
             dropout=0.0,
             problem=record.problem,
+            taps=record.taps,
         )
         classifier.model.load_weights(weights)
     finally:

@@ -41,16 +41,17 @@ from tl.augment.recipes import Augmentation
 from tl.classifier import Classifier, build_classifier
 from tl.data.balance import balance_classes
 from tl.data.batches import Feed, decoded_pictures
+from tl.data.inspect import cache_folder
 from tl.data.split import write_split
-from tl.errors import ExportError, Interrupted, TrackingError, TrainingError
+from tl.errors import ConfigError, ExportError, Interrupted, TrackingError, TrainingError
 from tl.run_folder import (
     CHECKPOINTS,
     RUNS,
     SPLIT,
     UNTRAINED,
     WEIGHTS,
-    RunRecord,
     new_run_id,
+    read_record,
     write_record,
 )
 from tl.tracking import JournalTracker, Tracker, default_store
@@ -64,7 +65,7 @@ from tl.training.progress import (
 from tl.training.standing import CheckpointWriter
 from tl.training.stored_weights import save_weights
 from tl.training.task import Task
-from tl.training.tuning import train_classifier
+from tl.training.tuning import Trained, train_classifier
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,11 +147,13 @@ def _run(
 ) -> FinetuneResult:
     stopwatch = _Stopwatch()
     tracker = _tracker(plan, folder)
-    record: RunRecord | None = None
     try:
         device = prepare_device(plan.config.training.mixed_precision)
         say(f"training on {device.description}, {device.precision}")
         record = run_record(plan, folder, device)
+        earlier = read_record(folder) if resumed is not None else None
+        if earlier is not None:
+            record = dataclasses.replace(record, taps=earlier.taps)
         write_record(folder, record)
         if resumed is None:
             write_split(folder / SPLIT, plan.data.split())
@@ -158,7 +161,7 @@ def _run(
         feed = make_feed(plan)
         with stopwatch("build"):
             keras.utils.set_random_seed(plan.config.seed)
-            classifier = _build(plan)
+            classifier = _build(plan, None if earlier is None else earlier.taps)
         if resumed is None:
             with stopwatch("rehearse export"):
                 # Under a name of their own: untrained weights are nothing to publish later.
@@ -166,16 +169,17 @@ def _run(
                 _rehearse(folder, device, say)
                 (folder / UNTRAINED).unlink()
         with stopwatch("train"):
-            records = _train(plan, classifier, folder, feed, tracker, listener, say, resumed)
+            trained = _train(plan, classifier, folder, feed, tracker, listener, say, resumed)
+            record = read_record(folder)
         with stopwatch("export and evaluate"):
             exported = _export(folder, plan, device, say)
         with stopwatch("track"):
-            report_run(tracker, folder, records, exported, record)
-            _end(folder, record, "finished", outcome_of(exported))
+            report_run(tracker, folder, trained.records, exported, record)
+            _end(folder, "finished", outcome_of(exported))
             remove_checkpoints(folder / CHECKPOINTS)
             fault = _finish(tracker, "FINISHED")
     except KeyboardInterrupt:
-        _end(folder, record, "stopped", {})
+        _end(folder, "stopped", {})
         fault = _finish(tracker, "KILLED")
         kept = "nothing is trained yet, so nothing is kept"
         if (folder / WEIGHTS).is_file():
@@ -185,21 +189,21 @@ def _run(
             )
         raise Interrupted(f"stopped: {kept}{f' ({fault})' if fault else ''}") from None
     except OSError as error:
-        _end(folder, record, "failed", {})
+        _end(folder, "failed", {})
         _finish(tracker, "FAILED")
         raise TrainingError(
             f"the run could not go on: {error}. What it has is kept; once the cause is mended: "
             f"tl finetune --resume {folder}"
         ) from error
     except BaseException:
-        _end(folder, record, "failed", {})
+        _end(folder, "failed", {})
         _finish(tracker, "FAILED")
         raise
     return FinetuneResult(
         run=folder,
         exported=exported,
-        records=tuple(records),
-        model=classifier.model,
+        records=tuple(trained.records),
+        model=trained.classifier.model,
         tracking_fault=fault,
         seconds=stopwatch.seconds,
     )
@@ -220,7 +224,7 @@ def _tracker(plan: Plan, folder: Path) -> JournalTracker:
         ) from error
 
 
-def _build(plan: Plan) -> Classifier:
+def _build(plan: Plan, taps: tuple[int, ...] | None) -> Classifier:
     return build_classifier(
         plan.backbone,
         n_classes=len(plan.data.class_names),
@@ -228,6 +232,7 @@ def _build(plan: Plan) -> Classifier:
         weights=plan.weights,
         dropout=plan.config.model.dropout,
         problem=plan.data.problem,
+        taps=taps,
     )
 
 
@@ -240,7 +245,7 @@ def _train(
     listener: Listener,
     say: Callable[[str], None],
     resumed: Checkpoint | None,
-) -> list[EpochRecord]:
+) -> Trained:
     augmentation = _augmentation(plan, folder, tracker)
     with (
         (folder / "log.txt").open("a", encoding="utf-8") as log,
@@ -253,15 +258,47 @@ def _train(
             augmentation=augmentation,
             config=plan.config,
             listener=Recording(listener, tracker, log),
-            on_best=lambda: save_weights(classifier.model, folder / WEIGHTS),
+            on_best=lambda best: _store(folder, best),
             on_flip_harm=lambda harm: say(_flip_words(harm, plan, log)),
             feed=feed,
             problem=plan.data.problem,
             checkpoints=CheckpointWriter(
                 folder / CHECKPOINTS, plan.config.training.checkpoint_seconds
             ),
+            backbone_facts=_backbone_facts(plan),
+            feature_folder=_feature_folder(plan),
         )
-        return train_classifier(task, plan.phases, resumed)
+        return train_classifier(task, resumed)
+
+
+def _store(folder: Path, classifier: Classifier) -> None:
+    """Keep the best weights so far, and which stages their head reads."""
+    record = read_record(folder)
+    if record.taps != classifier.taps:
+        # In this order a kill between two of them leaves no weights that the record mistakes.
+        (folder / WEIGHTS).unlink(missing_ok=True)
+        write_record(folder, dataclasses.replace(record, taps=classifier.taps))
+    save_weights(classifier.model, folder / WEIGHTS)
+
+
+def _backbone_facts(plan: Plan) -> dict[str, Any]:
+    """Return all that decides what the frozen backbone says of a view."""
+    assert plan.weights is not None
+    return {
+        "backbone": plan.backbone.name,
+        "weights": plan.weights.sha256,
+        "size": list(plan.image_size),
+        "precision": keras.config.dtype_policy().name,
+        "backend": keras.backend.backend(),
+        "versions": [keras.__version__, package_versions().get(keras.backend.backend())],
+    }
+
+
+def _feature_folder(plan: Plan) -> Path | None:
+    """Return where features are kept; random weights have none that come again."""
+    assert plan.weights is not None
+    kept = plan.config.data.keep_features and plan.weights.sha256 is not None
+    return cache_folder() / "features" if kept else None
 
 
 def _flip_words(harm: FlipHarm, plan: Plan, log: Any) -> str:
@@ -338,10 +375,10 @@ def _in_tensorflow(folder: Path, task: str, say: Callable[[str], None]) -> Any:
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def _end(folder: Path, record: RunRecord | None, state: str, outcome: dict[str, Any]) -> None:
-    if record is None:  # nothing had begun
-        return
-    with contextlib.suppress(OSError):  # on a full disk the error that led here is what counts
+def _end(folder: Path, state: str, outcome: dict[str, Any]) -> None:
+    # On a full disk the error that led here is what counts; or nothing had begun.
+    with contextlib.suppress(OSError, ConfigError):
+        record = read_record(folder)
         write_record(folder, dataclasses.replace(record, state=state, outcome=outcome))
 
 

@@ -1,6 +1,7 @@
 """Backbone and head as one flat Keras model: RGB of 0 to 255 in, logits or values out."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import keras
 
@@ -8,7 +9,7 @@ from tl.heads import linear_head
 from tl.problem import Problem
 from tl.zoo.backbones import Backbone
 from tl.zoo.build import build_backbone
-from tl.zoo.stages import Stage, stages
+from tl.zoo.stages import Stage, stage_outputs, stages
 from tl.zoo.weights import Weights
 
 
@@ -22,6 +23,8 @@ class Classifier:
         backbone: the same layers up to the features, (batch, n_features).
         head: features -> logits or values, the same layers as in ``model``.
         stages: the backbone's layers in groups of one output stride, input side first.
+        taps: places among the stages that the head reads: averages over the positions of a stage's
+            output, or, of the last stage, the backbone's features.
         image_size: (height, width).
     """
 
@@ -29,6 +32,7 @@ class Classifier:
     backbone: keras.Model
     head: keras.Model
     stages: tuple[Stage, ...]
+    taps: tuple[int, ...]
     image_size: tuple[int, int]
 
 
@@ -40,6 +44,7 @@ def build_classifier(
     weights: Weights | None,
     dropout: float,
     problem: Problem = "single_label",
+    taps: tuple[int, ...] | None = None,
 ) -> Classifier:
     """Build a backbone with a new head.
 
@@ -50,12 +55,57 @@ def build_classifier(
         weights: of the backbone; None leaves it random, to be loaded from a run.
         dropout: before the head's linear layer.
         problem: what the outputs are.
+        taps: stages that the head reads; None is the last one, the backbone's features.
     """
     body = build_backbone(backbone, image_size, weights)
-    features = keras.Input(body.output.shape[1:], name="features_input", dtype="float32")
-    head = keras.Model(features, linear_head(features, n_classes, dropout, problem), name="head")
-    x = body.output
+    return attach_head(body, n_classes=n_classes, dropout=dropout, problem=problem, taps=taps)
+
+
+def attach_head(
+    backbone: keras.Model,
+    *,
+    n_classes: int,
+    dropout: float,
+    problem: Problem = "single_label",
+    taps: tuple[int, ...] | None = None,
+) -> Classifier:
+    """Put a new head on a built backbone, whose weights stay the ones it has.
+
+    Args:
+        backbone: of `build_backbone`.
+        n_classes: width of the output.
+        dropout: before the head's linear layer.
+        problem: what the outputs are.
+        taps: stages that the head reads; None is the last one, the backbone's features.
+    """
+    found = stages(backbone)
+    taps = taps or (len(found) - 1,)
+    x = _tapped(backbone, taps)
+    inputs = keras.Input(x.shape[1:], name="features_input", dtype="float32")
+    head = keras.Model(inputs, linear_head(inputs, n_classes, dropout, problem), name="head")
     for layer in head.layers[1:]:  # the same layers again, so that the model stays flat
         x = layer(x)
-    model = keras.Model(body.input, x, name="classifier")
-    return Classifier(model, body, head, stages(body), image_size)
+    model = keras.Model(backbone.input, x, name="classifier")
+    return Classifier(model, backbone, head, found, taps, tuple(backbone.input.shape[1:3]))
+
+
+def _tapped(backbone: keras.Model, taps: tuple[int, ...]) -> Any:
+    """Return the features of several stages side by side."""
+    averages = stage_features(backbone)
+    read = [averages[tap] for tap in taps]
+    if len(read) == 1:
+        return read[0]
+    return keras.layers.Concatenate(dtype="float32", name="taps")(read)
+
+
+def stage_features(backbone: keras.Model) -> tuple[Any, ...]:
+    """Return what each stage says of a picture, (batch, channels): means over its positions.
+
+    The last stage says what the backbone does, whose pooling may be followed by a norm.
+    """
+    maps = stage_outputs(backbone)[:-1]
+    averages = [
+        keras.layers.GlobalAveragePooling2D(dtype="float32", name=f"stage_{number}_average")(one)
+        for number, one in enumerate(maps)
+    ]
+    return (*averages, backbone.output)

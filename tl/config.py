@@ -18,7 +18,7 @@ from typing import Any, Literal
 from tl.errors import ConfigError, nearest
 from tl.transforms import TransformSettings, check_transforms
 
-Strategy = Literal["features", "last", "all"]
+Strategy = Literal["features", "stages", "last", "all"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +43,8 @@ class DataConfig:
             ``auto`` is ``content`` up to 100,000 pictures.
         cache: where training pictures are kept decoded from one epoch to the next: ``none``,
             ``ram`` or ``disk``; refused where they do not fit.
+        keep_features: keep what the frozen backbone says of each view of a picture, for later runs
+            with the same backbone and pictures.
         workers: processes that decode and augment beside this one, for machines of many cores.
         path_column: of a table, where it has no usual name.
         label_column: likewise.
@@ -61,6 +63,7 @@ class DataConfig:
     dedupe: bool = False
     identity: Literal["auto", "content", "key"] = "auto"
     cache: Literal["none", "ram", "disk"] = "none"
+    keep_features: bool = True
     workers: int = 0
     path_column: str | None = None
     label_column: str | None = None
@@ -153,8 +156,9 @@ class TrainingConfig:
     """How the network learns.
 
     Attributes:
-        strategy: ``features`` trains the head on the frozen backbone; ``last`` fine-tunes the
-            backbone's last stages after that; ``all`` fine-tunes everything after that.
+        strategy: ``features`` solves the head on the frozen backbone; ``stages`` on those stages
+            of it that tell the classes apart best; ``last`` fine-tunes the backbone's last stages
+            after that; ``all`` fine-tunes everything after that.
         last_stages: how many stages ``last`` fine-tunes; one is the layers at one resolution.
         epochs: passes over the training pictures of the fine-tuning phase, an upper bound.
         batch_size: pictures an update.

@@ -1,51 +1,206 @@
-"""What the frozen backbone says of every picture, computed once.
+"""What the frozen backbone says of every picture, computed once and kept.
 
-A head learns from these arrays in seconds; running the backbone again in every epoch would give
-the same numbers.
+Heads learn from these numbers in seconds; running the backbone again in every epoch would give the
+same ones. They come from every stage, since the averages over a stage's positions cost next to
+nothing where the backbone runs anyway, and they are kept by the content of the pictures.
 """
 
-from collections.abc import Callable
+import hashlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
 from numpy.typing import NDArray
 
-Features = NDArray[np.float32]
+from tl.classifier import stage_features
+from tl.data.batches import PLAIN_FEED, Feed, view_batches
+from tl.data.example import Example, stack_targets
+from tl.data.resize import centre_view
+from tl.feature_store import FeatureStore, prune
+from tl.inference import inference_function
+
+Floats = NDArray[np.float32]
+Image = NDArray[np.uint8]
+BATCH = 64
 
 
-def extract_features(
-    backbone: keras.Model,
-    batches: Any,
-    *,
-    n_pictures: int,
-    on_batch: Callable[[int], None] = lambda images: None,
-) -> tuple[Features, NDArray[np.int32], NDArray[np.float32]]:
-    """Run a backbone over pictures in inference mode.
+@dataclass(frozen=True, slots=True)
+class View:
+    """One way of looking at a picture.
+
+    Attributes:
+        facts: all that decides what is seen, for the name of the store.
+        look: gives a view (height, width, 3) of a picture, its identity and the view's number.
+    """
+
+    facts: Mapping[str, Any]
+    look: Callable[[Image, str, int], Image] = field(repr=False)
+
+
+def plain_view(size: tuple[int, int]) -> View:
+    """Return the one view that evaluation and serving use."""
+    return View({"view": "plain"}, lambda image, identity, number: centre_view(image, size))
+
+
+def mirrored_view(size: tuple[int, int]) -> View:
+    """Return the plain view with left and right exchanged."""
+
+    def look(image: Image, identity: str, number: int) -> Image:
+        return np.ascontiguousarray(centre_view(image, size)[:, ::-1])
+
+    return View({"view": "mirrored"}, look)
+
+
+def augmented_view(
+    augment: Callable[[Image, int], Image], facts: Mapping[str, Any], seed: int
+) -> View:
+    """Return random views that a picture's content, the number of the view and a seed decide.
 
     Args:
-        backbone: (batch, height, width, 3) -> (batch, n_features).
-        batches: of (images, labels, weights); no more than needed is taken from them.
-        n_pictures: how many pictures to take.
-        on_batch: told the number of pictures of every finished batch.
-
-    Returns:
-        Features (n_pictures, n_features), labels and weights (n_pictures,).
+        augment: gives a view of a picture and a seed.
+        facts: all that decides what it does.
+        seed: of the run.
     """
-    features: list[Features] = []
-    labels: list[NDArray[np.int32]] = []
-    weights: list[NDArray[np.float32]] = []
-    taken = 0
-    for images, batch_labels, batch_weights in batches:
-        features.append(np.asarray(backbone.predict_on_batch(images), np.float32))
-        labels.append(np.asarray(batch_labels))
-        weights.append(np.asarray(batch_weights))
-        taken += len(batch_labels)
-        on_batch(len(batch_labels))
-        if taken >= n_pictures:
-            break
-    return (
-        np.concatenate(features)[:n_pictures],
-        np.concatenate(labels)[:n_pictures],
-        np.concatenate(weights)[:n_pictures],
+
+    def look(image: Image, identity: str, number: int) -> Image:
+        text = f"{seed} {number} {identity}".encode()
+        return augment(image, int.from_bytes(hashlib.sha256(text).digest()[:16], "big"))
+
+    return View({"view": "augmented", "seed": seed, **facts}, look)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FeatureTable:
+    """Features of pictures, a row each, with what is to be learnt of them.
+
+    Attributes:
+        features: float32 (rows, sum of widths), the stages side by side, the backbone's last.
+        targets: int32 (rows,) or float32 (rows, width), as batches have them.
+        weights: float32 (rows,), in the loss; 0 where the picture could not be read.
+        widths: of the stages.
+        stored: rows that an earlier run had computed.
+    """
+
+    features: Floats
+    targets: NDArray[Any]
+    weights: Floats
+    widths: tuple[int, ...]
+    stored: int = 0
+
+    def __len__(self) -> int:
+        return len(self.weights)
+
+    def of_stages(self, numbers: Sequence[int]) -> Floats:
+        """Return the features of some stages, side by side."""
+        ends = np.cumsum(self.widths)
+        parts = [self.features[:, ends[one] - self.widths[one] : ends[one]] for one in numbers]
+        return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
+
+    def take(self, rows: Any) -> "FeatureTable":
+        """Return some rows."""
+        return FeatureTable(
+            self.features[rows], self.targets[rows], self.weights[rows], self.widths
+        )
+
+
+def joined(tables: Sequence[FeatureTable]) -> FeatureTable:
+    """Return the rows of several tables, one after the other."""
+    return FeatureTable(
+        np.concatenate([one.features for one in tables]),
+        np.concatenate([one.targets for one in tables]),
+        np.concatenate([one.weights for one in tables]),
+        tables[0].widths,
+        sum(one.stored for one in tables),
     )
+
+
+class FeatureExtractor:
+    """The stages of a backbone as features, from a store where it has them.
+
+    Args:
+        backbone: of `tl.zoo.build`; its weights are those of now.
+        facts: what the backbone is: name, weights, size, precision.
+        folder: for the store, or None to keep nothing.
+    """
+
+    def __init__(
+        self,
+        backbone: keras.Model,
+        facts: Mapping[str, Any] | None = None,
+        folder: Path | None = None,
+    ) -> None:
+        outputs = stage_features(backbone)
+        self.widths = tuple(int(one.shape[-1]) for one in outputs)
+        together = keras.layers.Concatenate(dtype="float32")(list(outputs))
+        self._run = inference_function(keras.Model(backbone.input, together))
+        self._facts, self._folder = dict(facts or {}), folder
+        if folder is not None:
+            prune(folder)
+
+    def extract(
+        self,
+        examples: Sequence[Example],
+        view: View,
+        *,
+        numbers: Sequence[int] | None = None,
+        identities: Sequence[str] | None = None,
+        feed: Feed = PLAIN_FEED,
+        on_batch: Callable[[int], None] = lambda rows: None,
+    ) -> FeatureTable:
+        """Return features of pictures.
+
+        Args:
+            examples: the pictures, a row each; one may come again.
+            view: how they are looked at.
+            numbers: of the view, for each picture; None is 0 for all.
+            identities: content hashes; None keeps nothing, as a name is no content.
+            feed: how pictures are read.
+            on_batch: told how many rows are done with every batch.
+        """
+        numbers = [0] * len(examples) if numbers is None else numbers
+        names = [one.key for one in examples] if identities is None else list(identities)
+        rows = [f"{name} {number}" for name, number in zip(names, numbers, strict=True)]
+        folder = None if identities is None else self._folder
+        store = FeatureStore(folder, {**self._facts, **view.facts}, sum(self.widths))
+        features, found = store.read(rows)
+        weights = np.array([one.weight for one in examples], np.float32)
+        stored = int(found.sum())
+        if stored:
+            on_batch(stored)
+        missing = np.flatnonzero(~found)
+        first = 0
+        for computed, of_batch in self._compute(examples, missing, names, numbers, view, feed):
+            places = missing[first : first + len(computed)]
+            first += len(computed)
+            features[places] = computed
+            readable = of_batch > 0
+            weights[places[~readable]] = 0
+            # A picture that took an unreadable one's place is not kept under its name.
+            store.append([rows[place] for place in places[readable]], computed[readable])
+            on_batch(len(places))
+        targets = stack_targets([one.target for one in examples])
+        return FeatureTable(features, targets, weights, self.widths, stored)
+
+    def _compute(
+        self,
+        examples: Sequence[Example],
+        places: NDArray[np.int64],
+        names: Sequence[str],
+        numbers: Sequence[int],
+        view: View,
+        feed: Feed,
+    ) -> Iterator[tuple[Floats, Floats]]:
+        """Give features and weights of the pictures at some places, batch by batch."""
+        if not len(places):
+            return
+
+        def look(image: Image, row: int) -> Image:
+            place = int(places[row])
+            return view.look(image, names[place], numbers[place])
+
+        some = [examples[int(place)] for place in places]
+        for images, _, weights in view_batches(some, look, batch_size=BATCH, feed=feed):
+            yield self._run(images), weights

@@ -1,5 +1,7 @@
 """What is put on top of a backbone: features in, logits or values out."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import keras
@@ -8,7 +10,9 @@ from numpy.typing import NDArray
 
 from tl.problem import Problem, Unit
 
+Floats = NDArray[np.float32]
 NORM = "head_norm"
+EPSILON = 1e-5
 UNIT = "head_unit"
 
 
@@ -21,7 +25,7 @@ def linear_head(
     """Attach a standardisation and one linear layer.
 
     The standardisation has the mean and variance of the training pictures' features
-    (`standardise`) and stays as it is: one learning rate then suits every backbone.
+    (`set_moments`) and stays as it is: one learning rate then suits every backbone.
 
     The kernel begins at zero, so that every class begins equally likely and the first loss is
     log(n_classes) whatever the scale of the features (BiT, Kolesnikov et al. 2020).
@@ -40,7 +44,7 @@ def linear_head(
         Logits, or values, (batch, n_outputs), float32 also under mixed precision.
     """
     x = keras.layers.BatchNormalization(
-        center=False, scale=False, epsilon=1e-5, trainable=False, dtype="float32", name=NORM
+        center=False, scale=False, epsilon=EPSILON, trainable=False, dtype="float32", name=NORM
     )(features)
     x = keras.layers.Dropout(dropout, dtype="float32", name="head_dropout")(x)
     x = keras.layers.Dense(n_outputs, kernel_initializer="zeros", dtype="float32", name="logits")(x)
@@ -87,21 +91,44 @@ def unit_of(model: keras.Model) -> Unit:
     return Unit(float(bias[0]), float(kernel[0, 0]))
 
 
-def standardised(head: keras.Model, features: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return features (n_pictures, n_features) as the linear layer of a head receives them."""
-    norm = head.get_layer(NORM)
-    mean = np.asarray(norm.moving_mean)
-    deviation = np.sqrt(np.asarray(norm.moving_variance) + norm.epsilon)
-    return np.asarray((features - mean) / deviation, np.float32)
+@dataclass(frozen=True, slots=True, eq=False)
+class Moments:
+    """How features are standardised before the linear layer.
 
-
-def standardise(head: keras.Model, features: NDArray[np.float32]) -> None:
-    """Give a head the mean and variance of the training features, (n_pictures, n_features).
-
-    A feature that hardly varies in training keeps a floor of 1 % of the mean variance, so that
-    a picture that does excite it cannot drown all others.
+    Attributes:
+        mean: float32 (n_features,).
+        variance: float32 (n_features,), above 0.
     """
-    variance = features.var(axis=0)
+
+    mean: Floats
+    variance: Floats
+
+    def standardised(self, features: Floats) -> Floats:
+        """Return features (n_pictures, n_features) as the linear layer receives them."""
+        return np.asarray((features - self.mean) / np.sqrt(self.variance + EPSILON), np.float32)
+
+
+def moments_of(features: Floats, widths: Sequence[int] | None = None) -> Moments:
+    """Return mean and variance of training features, (n_pictures, n_features).
+
+    A feature that hardly varies in training keeps a floor of 1 % of the mean variance of its
+    stage, so that a picture that does excite it cannot drown all others.
+
+    Args:
+        features: of the training pictures.
+        widths: of the stages that they come from; None is one for all.
+    """
+    # In float64: sums of a million float32 lose digits.
+    mean = features.mean(axis=0, dtype=np.float64)
+    variance = np.square(features - mean.astype(np.float32)).mean(axis=0, dtype=np.float64)
+    ends = np.cumsum(widths or [features.shape[1]])
+    for part in np.split(variance, ends[:-1]):
+        part[:] = np.maximum(part, 0.01 * part.mean() + 1e-12)
+    return Moments(mean.astype(np.float32), variance.astype(np.float32))
+
+
+def set_moments(head: keras.Model, moments: Moments) -> None:
+    """Let a head standardise so."""
     norm = head.get_layer(NORM)
-    norm.moving_mean.assign(features.mean(axis=0))
-    norm.moving_variance.assign(np.maximum(variance, 0.01 * variance.mean() + 1e-12))
+    norm.moving_mean.assign(moments.mean)
+    norm.moving_variance.assign(moments.variance)

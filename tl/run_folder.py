@@ -41,6 +41,7 @@ class RunRecord:
         backbone: row of the zoo that was taken.
         weights: where the pretrained weights came from, and their sha256.
         image_size: (height, width).
+        taps: stages of the backbone that the head reads; None is the last.
         class_names: in label order.
         fingerprint: of the dataset.
         class_counts: by side and class.
@@ -67,6 +68,7 @@ class RunRecord:
     problem: Problem = "single_label"
     training_values: Mapping[str, float] = field(default_factory=dict)
     state: str = "running"
+    taps: tuple[int, ...] | None = None
     outcome: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -94,6 +96,7 @@ def read_record(folder: Path) -> RunRecord:
         _check_types(facts)
         facts["config"] = config_from_json(json.dumps(facts["config"]))
         facts["image_size"] = tuple(facts["image_size"])
+        facts["taps"] = tuple(facts["taps"]) if facts.get("taps") else None
         facts["class_names"] = tuple(facts["class_names"])
         return RunRecord(**facts)
     except OSError as error:
@@ -103,7 +106,11 @@ def read_record(folder: Path) -> RunRecord:
 
 
 def _check_types(facts: Mapping[str, Any]) -> None:
-    stored = {tuple[int, int]: list, tuple[str, ...]: list, str: str, Problem: str}
+    lists = (list, type(None))
+    stored: dict[Any, Any] = {
+        tuple[int, int]: list, tuple[str, ...]: list, tuple[int, ...] | None: lists,
+        str: str, Problem: str,
+    }  # fmt: skip
     for key, hint in typing.get_type_hints(RunRecord).items():
         kind = stored.get(hint, dict)
         if key in facts and not isinstance(facts[key], kind):

@@ -28,7 +28,7 @@ class Phase:
 
 def choose_phases(training: TrainingConfig) -> tuple[Phase, ...]:
     """Return what comes after the head, in order."""
-    if training.strategy == "features":
+    if training.strategy in ("features", "stages"):
         return ()
     return (
         Phase(

@@ -1,46 +1,186 @@
-"""Features come in the order of the pictures, as many as asked for."""
+"""Features are of the picture they stand beside, and are computed once for the same content."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
+import pytest
 
-from tl.features import extract_features
+from tl.augment.pca_jitter import ColourPca
+from tl.augment.recipes import Augmentation
+from tl.data.example import Dataset
+from tl.data.resize import centre_view
+from tl.features import FeatureExtractor, augmented_view, joined, mirrored_view, plain_view
+from tl.zoo.stages import stage_outputs
 
-
-def averages() -> keras.Model:
-    image = keras.Input((2, 2, 3))
-    return keras.Model(image, keras.layers.GlobalAveragePooling2D()(image))
-
-
-def batch(first: int, count: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    numbers = np.arange(first, first + count)
-    images = np.broadcast_to(numbers[:, None, None, None], (count, 2, 2, 3)).astype(np.uint8)
-    return images, numbers.astype(np.int32), np.ones(count, np.float32)
+SIZE = (32, 32)
+FACTS = {"backbone": "tl_small", "weights": "tl"}
 
 
-def test_one_row_for_every_picture_in_order() -> None:
-    seen: list[int] = []
+@pytest.fixture(scope="module")
+def backbone() -> keras.Model:
+    from tl.zoo.backbones import find_backbone
+    from tl.zoo.build import build_backbone
+    from tl.zoo.weights import resolve_weights
 
-    features, labels, weights = extract_features(
-        averages(), [batch(0, 4), batch(4, 3)], n_pictures=7, on_batch=seen.append
-    )
-
-    assert features.dtype == np.float32
-    assert features.tolist() == [[n, n, n] for n in range(7)]
-    assert labels.tolist() == list(range(7))
-    assert weights.tolist() == [1] * 7
-    assert seen == [4, 3]
+    keras.config.set_dtype_policy("float32")
+    row = find_backbone("tl_small")
+    return build_backbone(row, SIZE, resolve_weights(row, "tl"))
 
 
-def test_no_more_is_taken_from_an_endless_stream_than_needed() -> None:
-    taken = 0
+@pytest.fixture(scope="module")
+def dataset(pictures: Path) -> Dataset:
+    from tl.config import DataConfig
+    from tl.data.prepare import read_pictures
 
-    def endless() -> object:
-        nonlocal taken
-        while True:
-            yield batch(4 * taken, 4)
-            taken += 1
+    return read_pictures(str(pictures), DataConfig(), cache=None).examples
 
-    features, labels, weights = extract_features(averages(), endless(), n_pictures=6)
 
-    assert len(features) == len(labels) == len(weights) == 6
-    assert taken == 1  # the second batch was given, a third never asked for
+@pytest.fixture(scope="module")
+def augmentation() -> Augmentation:
+    axes = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))
+    return Augmentation("default", SIZE, ColourPca((0.1, 0.05, 0.01), axes))
+
+
+def test_last_stage_is_the_backbone_and_the_others_are_averages(
+    backbone: keras.Model, dataset: Dataset
+) -> None:
+    from tl.data.decode import NO_LIMIT, decode_picture
+
+    images = np.stack([centre_view(decode_picture(one.read(), NO_LIMIT), SIZE) for one in dataset])
+    maps = keras.Model(backbone.input, list(stage_outputs(backbone)))(images.astype(np.float32))
+
+    table = FeatureExtractor(backbone).extract(dataset, plain_view(SIZE))
+
+    assert len(table) == len(dataset) == 36
+    assert table.targets.tolist() == dataset.labels.tolist()
+    expected = np.asarray(backbone(images.astype(np.float32)))
+    np.testing.assert_allclose(table.of_stages([-1]), expected, atol=1e-4)
+    assert len(table.widths) == len(maps)
+    for number, one in enumerate(maps[:-1]):
+        average = np.asarray(one).mean(axis=(1, 2))
+        np.testing.assert_allclose(table.of_stages([number]), average, atol=1e-4)
+    both = table.of_stages([0, len(maps) - 1])
+    assert both.shape == (36, table.widths[0] + table.widths[-1])
+    assert np.array_equal(both[:, table.widths[0] :], table.of_stages([-1]))
+
+
+@pytest.mark.parametrize("kind", ["plain", "mirrored", "augmented"])
+def test_second_run_computes_nothing_and_sees_the_same_bits(
+    kind: str, backbone: keras.Model, dataset: Dataset, augmentation: Augmentation, tmp_path: Path
+) -> None:
+    views = {
+        "plain": plain_view(SIZE),
+        "mirrored": mirrored_view(SIZE),
+        "augmented": augmented_view(augmentation, augmentation.facts(), seed=0),
+    }
+    tables = []
+    for folder in (tmp_path, tmp_path, None):
+        extractor = FeatureExtractor(backbone, FACTS, folder)
+        tables.append(
+            extractor.extract(dataset, views[kind], identities=list(dataset.identities))  # type: ignore[arg-type]
+        )
+
+    first, second, unstored = tables
+    assert (first.stored, second.stored, unstored.stored) == (0, 36, 0)
+    assert np.array_equal(first.features, second.features)
+    assert np.array_equal(first.features, unstored.features)
+
+
+def test_new_pictures_only_are_computed_and_old_rows_keep_their_bits(
+    backbone: keras.Model, dataset: Dataset, tmp_path: Path
+) -> None:
+    def extract(some: Dataset) -> Any:
+        extractor = FeatureExtractor(backbone, FACTS, tmp_path)
+        assert some.identities is not None
+        return extractor.extract(some, plain_view(SIZE), identities=some.identities.tolist())
+
+    few = extract(dataset[:7])
+    mixed = dataset.take(np.random.default_rng(0).permutation(36))
+    many = extract(mixed)
+
+    assert (few.stored, many.stored) == (0, 7)
+    places = {key: place for place, key in enumerate(mixed.keys)}
+    rows = [places[key] for key in dataset.keys[:7]]
+    assert np.array_equal(many.features[rows], few.features)
+    whole = FeatureExtractor(backbone).extract(mixed, plain_view(SIZE))
+    assert np.array_equal(many.features, whole.features)
+
+
+def test_other_views_weights_and_seeds_are_other_features(
+    backbone: keras.Model, dataset: Dataset, augmentation: Augmentation, tmp_path: Path
+) -> None:
+    names = list(dataset.identities)  # type: ignore[arg-type]
+
+    def extract(seed: int = 0, number: int = 0, facts: dict[str, str] | None = None) -> Any:
+        view = augmented_view(augmentation, augmentation.facts(), seed)
+        extractor = FeatureExtractor(backbone, facts or FACTS, tmp_path)
+        return extractor.extract(dataset, view, numbers=[number] * len(dataset), identities=names)
+
+    first = extract()
+    for other in (extract(seed=1), extract(number=1)):
+        assert other.stored == 0
+        assert not np.allclose(other.features, first.features, atol=1e-2)
+    assert extract(facts={**FACTS, "weights": "others"}).stored == 0
+
+
+def test_views_are_of_the_picture_wherever_it_stands(
+    backbone: keras.Model, dataset: Dataset, augmentation: Augmentation
+) -> None:
+    view = augmented_view(augmentation, augmentation.facts(), seed=3)
+    names = list(dataset.identities)  # type: ignore[arg-type]
+    extractor = FeatureExtractor(backbone)
+
+    forward = extractor.extract(dataset, view, identities=names)
+    backward = extractor.extract(dataset.take(np.arange(36)[::-1]), view, identities=names[::-1])
+
+    assert np.array_equal(forward.features, backward.features[::-1])
+
+
+def test_unreadable_picture_has_weight_0_and_is_not_stored(
+    backbone: keras.Model, make_pictures: Callable[..., Path], tmp_path: Path
+) -> None:
+    from tl.config import DataConfig
+    from tl.data.prepare import read_pictures
+
+    folder = make_pictures(tmp_path / "pictures", {"a": 3, "b": 3})
+    dataset = read_pictures(str(folder), DataConfig(), cache=None).examples
+    good = (folder / "a" / "01.jpg").read_bytes()
+    (folder / "a" / "01.jpg").write_bytes(b"gone")
+    names = list(dataset.identities)  # type: ignore[arg-type]
+
+    def extract() -> Any:
+        extractor = FeatureExtractor(backbone, FACTS, tmp_path / "store")
+        return extractor.extract(dataset, plain_view(SIZE), identities=names)
+
+    broken = extract()
+    assert broken.weights.tolist() == [1, 0, 1, 1, 1, 1]
+    (folder / "a" / "01.jpg").write_bytes(good)
+    mended = extract()
+    assert mended.stored == 5
+    assert mended.weights.tolist() == [1] * 6
+    assert not np.array_equal(mended.features[1], mended.features[2])
+
+
+def test_progress_counts_every_row_once(
+    backbone: keras.Model, dataset: Dataset, tmp_path: Path
+) -> None:
+    names = list(dataset.identities)  # type: ignore[arg-type]
+    for _ in range(2):
+        seen: list[int] = []
+        FeatureExtractor(backbone, FACTS, tmp_path).extract(
+            dataset, plain_view(SIZE), identities=names, on_batch=seen.append
+        )
+        assert sum(seen) == 36
+
+
+def test_joined_tables_keep_their_order(backbone: keras.Model, dataset: Dataset) -> None:
+    table = FeatureExtractor(backbone).extract(dataset, plain_view(SIZE))
+
+    both = joined([table.take([3, 4]), table.take([0])])
+
+    assert np.array_equal(both.features, table.features[[3, 4, 0]])
+    assert both.targets.tolist() == table.targets[[3, 4, 0]].tolist()
+    assert len(both) == 3

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from tl.heads import NORM, linear_head, set_unit, standardise, unit_of
+from tl.heads import NORM, linear_head, moments_of, set_moments, set_unit, unit_of
 from tl.problem import Unit
 
 
@@ -24,7 +24,7 @@ def test_standardised_features_have_mean_0_and_variance_1() -> None:
     features = rng.normal([5, -3, 0, 100], [1, 2, 3, 4], size=(500, 4)).astype(np.float32)
     head = new_head()
 
-    standardise(head, features)
+    set_moments(head, moments_of(features))
 
     seen = np.asarray(head.get_layer(NORM)(features))
     assert seen.mean(axis=0) == pytest.approx(0, abs=1e-3)
@@ -35,23 +35,45 @@ def test_feature_that_never_varied_in_training_cannot_drown_the_others() -> None
     features = np.random.default_rng(0).normal(size=(200, 4)).astype(np.float32)
     features[:, 2] = 0
     head = new_head()
-    standardise(head, features)
+    set_moments(head, moments_of(features))
 
     excited = np.asarray(head.get_layer(NORM)(np.array([[0, 0, 1.0, 0]], np.float32)))
 
     assert 5 < excited[0, 2] < 15  # a floor of 1 % of the mean variance: about 1 / sqrt(0.0075)
 
 
+def test_solver_sees_what_the_layer_sees() -> None:
+    features = np.random.default_rng(0).normal([5, -3, 0, 100], 2, size=(50, 4)).astype(np.float32)
+    moments, head = moments_of(features), new_head()
+    set_moments(head, moments)
+
+    seen = np.asarray(head.get_layer(NORM)(features))
+
+    np.testing.assert_allclose(moments.standardised(features), seen, atol=1e-5)
+
+
+def test_quiet_stage_is_not_silenced_by_a_loud_one() -> None:
+    features = np.random.default_rng(0).normal(size=(200, 4)).astype(np.float32)
+    features[:, 2:] *= 0.02
+
+    together = moments_of(features).standardised(features).std(axis=0)
+    apart = moments_of(features, [2, 2]).standardised(features).std(axis=0)
+
+    assert together[2:].max() < 0.4
+    assert apart == pytest.approx(1, abs=0.05)
+
+
 def test_constant_features_stay_finite() -> None:
     head = new_head()
-    standardise(head, np.ones((10, 4), np.float32))
+    set_moments(head, moments_of(np.ones((10, 4), np.float32)))
 
     assert np.isfinite(np.asarray(head.get_layer(NORM)(np.ones((1, 4), np.float32)))).all()
 
 
 def test_standardisation_does_not_train() -> None:
     head = new_head()
-    standardise(head, np.random.default_rng(0).normal(size=(50, 4)).astype(np.float32))
+    seen = np.random.default_rng(0).normal(size=(50, 4)).astype(np.float32)
+    set_moments(head, moments_of(seen))
     before = [np.asarray(one) for one in head.get_layer(NORM).weights]
     head.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
     head.train_on_batch(9 + np.ones((4, 4), np.float32), np.array([0, 1, 2, 0]))

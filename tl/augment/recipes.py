@@ -3,6 +3,8 @@
 A recipe is a list of transforms of `tl.transforms`, the same that a config can name in its place.
 """
 
+import dataclasses
+import importlib.metadata
 import random
 import threading
 from collections.abc import Callable
@@ -154,6 +156,19 @@ class Augmentation:
     def transforms(self) -> Transforms:
         """Return what is done, in order."""
         return self.custom if self.recipe == CUSTOM else find_recipe(self.recipe)
+
+    def facts(self) -> dict[str, Any]:
+        """Return all that decides a view beside the picture and the seed, as JSON can keep it."""
+        versions = {
+            package: importlib.metadata.version(package)
+            for package in ("tl", "albumentations", "opencv-python-headless")
+        }
+        return {
+            "transforms": list(self.transforms()),
+            "size": list(self.size),
+            "pca": dataclasses.asdict(self.pca),
+            "versions": versions,
+        }
 
     def __call__(self, image: NDArray[np.uint8], seed: int) -> NDArray[np.uint8]:
         """Return a view (size[0], size[1], 3) of a picture (height, width, 3)."""

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 @click.option("--image-size", type=int, help="Side in pixels.  [default: the backbone's]")
 @click.option(
     "--strategy",
-    type=click.Choice(["features", "last", "all"]),
+    type=click.Choice(["features", "stages", "last", "all"]),
     help="Train the head only, fine-tune the last stage too, or everything.  [default: last]",
 )
 @click.option("--seed", type=int, help="Of split, order and augmentation.  [default: 0]")

@@ -200,15 +200,31 @@ def evaluation_batches(
 
     Shapes and types as in `training_batches`; the last batch may be smaller.
     """
-    pictures = PictureSource(examples)
+    return view_batches(
+        examples, lambda image, place: centre_view(image, size), batch_size=batch_size
+    )
 
-    def view(index: int) -> Record:
-        image, target, weight = pictures[index]
-        return centre_view(image, size), target, weight
+
+def view_batches(
+    examples: Sequence[Example], view: Augment, *, batch_size: int, feed: Feed = PLAIN_FEED
+) -> Any:
+    """Return a grain.IterDataset over one view of each picture: an iteration is one pass, in order.
+
+    Args:
+        examples: the pictures.
+        view: gives the view of a picture and its place.
+        batch_size: pictures a batch; the last one may be smaller.
+        feed: how they are read; in this process, whatever it says of others.
+    """
+    pictures = PictureSource(examples, at_least=feed.at_least, cache=feed.cache)
+
+    def record(place: int) -> Record:
+        image, target, weight = pictures[place]
+        return view(image, place), target, weight
 
     def batch_at(step: int) -> Batch:
         first = step * batch_size
-        return _stack(map(view, range(first, min(first + batch_size, len(pictures)))))
+        return _stack(map(record, range(first, min(first + batch_size, len(pictures)))))
 
     return _read_ahead(grain.MapDataset.range(-(-len(pictures) // batch_size)).map(batch_at))
 

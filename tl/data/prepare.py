@@ -273,8 +273,8 @@ def read_pictures(
     )
     _refuse_too_many(dataset, unreadable, len(dataset), config.max_unreadable_fraction)
     good = np.array([place for place, fault in enumerate(faults) if fault is None])
-    examples = dataset.take(good)
     identities = column([looks[place].identity for place in good])
+    examples = replace(dataset.take(good), identities=identities)
     return ReadablePictures(
         dataset=dataset,
         examples=examples,

@@ -28,6 +28,7 @@ class Objective:
             gradient by the outputs, float32 (rows, n_outputs).
         score_name: of the figure, as Keras is told it.
         score: of outputs, labels and weights: the figure.
+        n_outputs: width of the outputs.
         bend: largest curvature of a row's loss by an output; a penalty weighs against it.
     """
 
@@ -35,6 +36,7 @@ class Objective:
     losses: Callable[[Floats, Floats], tuple[NDArray[np.float64], Floats]]
     score_name: str
     score: Callable[[Floats, Labels, Floats], float]
+    n_outputs: int
     bend: float
 
 
@@ -66,7 +68,7 @@ def _softmax(n_outputs: int, unit: Unit) -> Objective:
     def accuracy(outputs: Floats, labels: Labels, weights: Floats) -> float:
         return float(np.average(outputs.argmax(axis=1) == labels, weights=weights))
 
-    return Objective(wanted, losses, "accuracy", accuracy, bend=0.25)
+    return Objective(wanted, losses, "accuracy", accuracy, n_outputs, bend=0.25)
 
 
 def _sigmoid(n_outputs: int, unit: Unit) -> Objective:
@@ -88,7 +90,7 @@ def _sigmoid(n_outputs: int, unit: Unit) -> Objective:
         both, either = (guessed & true).sum(axis=1), guessed.sum(axis=1) + true.sum(axis=1)
         return float(2 * (weights @ both) / max(1e-12, float(weights @ either)))
 
-    return Objective(wanted, losses, "micro_f1", micro_f1, bend=0.25 / n_outputs)
+    return Objective(wanted, losses, "micro_f1", micro_f1, n_outputs, bend=0.25 / n_outputs)
 
 
 def _squares(n_outputs: int, unit: Unit) -> Objective:
@@ -105,7 +107,7 @@ def _squares(n_outputs: int, unit: Unit) -> Objective:
         errors = np.abs(outputs * unit.deviation + unit.mean - labels)[:, 0]
         return float(np.average(errors, weights=weights))
 
-    return Objective(wanted, losses, "mae", mean_error, bend=2.0)
+    return Objective(wanted, losses, "mae", mean_error, n_outputs, bend=2.0)
 
 
 _OBJECTIVES: Mapping[Problem, Callable[[int, Unit], Objective]] = {

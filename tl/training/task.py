@@ -1,7 +1,9 @@
 """What every phase of one run shares."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
 
 from tl.augment.flip_harm import FlipHarm
 from tl.augment.recipes import Augmentation
@@ -25,12 +27,14 @@ class Task:
         augmentation: for the training pictures.
         config: rates, sizes and seed.
         listener: told of progress.
-        on_best: called when the classifier is the best so far, to store it.
+        on_best: given a classifier that is the best so far, to store it.
         on_flip_harm: told once if the augmentation mirrors and mirrored pictures are taken for
             other classes.
         feed: how the training pictures are read.
         problem: what is learned of the pictures.
         checkpoints: keeps where the run stands, or None.
+        backbone_facts: all that decides the backbone's features, for the name of their store.
+        feature_folder: for stored features, or None to keep nothing.
     """
 
     classifier: Classifier
@@ -39,11 +43,13 @@ class Task:
     augmentation: Augmentation
     config: RunConfig
     listener: Listener
-    on_best: Callable[[], None]
+    on_best: Callable[[Classifier], None]
     on_flip_harm: Callable[[FlipHarm], None] = lambda harm: None
     feed: Feed = PLAIN_FEED
     problem: Problem = "single_label"
     checkpoints: CheckpointWriter | None = None
+    backbone_facts: Mapping[str, Any] = field(default_factory=dict)
+    feature_folder: Path | None = None
 
     @property
     def steps_per_epoch(self) -> int:

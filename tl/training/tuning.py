@@ -4,19 +4,23 @@ import dataclasses
 import logging
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import keras
 
-from tl.classifier import Classifier
+from tl.classifier import Classifier, attach_head
 from tl.data.batches import evaluation_batches, training_batches
-from tl.strategy import Phase
+from tl.features import BATCH
+from tl.strategy import Phase, choose_phases
 from tl.training.checkpoints import Checkpoint
 from tl.training.fit import Diverged, PhaseState, compile_classifier, run_phase
-from tl.training.head import FEATURE_BATCH, train_head
+from tl.training.gather import gather
+from tl.training.head import train_head
 from tl.training.mixed_batches import mixed_batches
 from tl.training.optimizer import build_optimizer
 from tl.training.progress import EpochRecord
+from tl.training.stage_probes import best_taps, probe_stages
 from tl.training.standing import Standing, restore_variables, standing_of
 from tl.training.task import Task
 from tl.training.updates import Updater
@@ -26,16 +30,26 @@ SLOWER = 0.1
 _log = logging.getLogger(__name__)
 
 
-def train_classifier(
-    task: Task, phases: Sequence[Phase], resumed: Checkpoint | None = None
-) -> list[EpochRecord]:
-    """Train in place; the model ends with the best weights on validation.
+@dataclass(frozen=True, slots=True, eq=False)
+class Trained:
+    """What came of a training.
+
+    Attributes:
+        classifier: with the best weights on validation.
+        records: of every epoch.
+    """
+
+    classifier: Classifier
+    records: list[EpochRecord]
+
+
+def train_classifier(task: Task, resumed: Checkpoint | None = None) -> Trained:
+    """Solve the head and fine-tune, as the config's strategy says.
 
     A fine-tuning phase that does not beat what it started from is undone.
 
     Args:
-        task: the classifier and its pictures.
-        phases: what comes after the head, in order.
+        task: the classifier and its pictures; the backbone is trained in place.
         resumed: of a run that was killed; it goes on from there, with the phases it had.
 
     Raises:
@@ -43,8 +57,16 @@ def train_classifier(
     """
     if resumed is not None:
         standing = standing_of(resumed)
+        # What is compiled may depend on them: the unit of values.
+        task.classifier.model.set_weights(standing.state.best_weights)
     else:
-        records = train_head(task)
+        gathered = gather(task)
+        training = task.config.training
+        if training.strategy == "stages":
+            n_outputs = task.classifier.head.output_shape[-1]
+            task = _tapping(task, best_taps(probe_stages(gathered, task.problem, n_outputs)))
+        records = train_head(task, gathered)
+        phases = choose_phases(training)
         standing = Standing(phases=phases, records=records, state=_begin(task, records))
     for index in range(standing.phase, len(standing.phases)):
         if index != standing.phase:
@@ -52,7 +74,21 @@ def train_classifier(
             standing.state = _begin(task, standing.records)
         _run(task, standing, resumed)
         resumed = None
-    return standing.records
+    return Trained(task.classifier, standing.records)
+
+
+def _tapping(task: Task, taps: tuple[int, ...]) -> Task:
+    """Return a task whose classifier has a new head, on some stages of the same backbone."""
+    if taps == task.classifier.taps:
+        return task
+    classifier = attach_head(
+        task.classifier.backbone,
+        n_classes=task.classifier.head.output_shape[-1],
+        dropout=task.config.model.dropout,
+        problem=task.problem,
+        taps=taps,
+    )
+    return dataclasses.replace(task, classifier=classifier)
 
 
 def _begin(task: Task, records: Sequence[EpochRecord]) -> PhaseState:
@@ -97,9 +133,7 @@ def _fine_tune(task: Task, standing: Standing, resumed: Checkpoint | None) -> No
         restore_variables(classifier.model, resumed)
     held_out = None
     if task.validation:
-        held_out = evaluation_batches(
-            task.validation, classifier.image_size, batch_size=FEATURE_BATCH
-        )
+        held_out = evaluation_batches(task.validation, classifier.image_size, batch_size=BATCH)
     writer = task.checkpoints
 
     def keep(write: Callable[[Standing, keras.Model], None]) -> None:
@@ -128,7 +162,7 @@ def _fine_tune(task: Task, standing: Standing, resumed: Checkpoint | None) -> No
         listener=task.listener,
         first_step=standing.records[-1].step if standing.records else 0,
         patience=config.patience,
-        on_best=task.on_best,
+        on_best=lambda: task.on_best(classifier),
         on_update=lambda: keep(writer.write_if_due) if writer else None,
     )
 

@@ -84,9 +84,8 @@ def test_constant_features_do_not_divide_by_zero() -> None:
 @pytest.fixture(scope="module")
 def probed() -> Any:
     """Function from a dataset to the harm that the shipped backbone sees."""
-    from tl.data.batches import evaluation_batches
     from tl.data.sources import open_dataset
-    from tl.features import extract_features
+    from tl.features import FeatureExtractor, mirrored_view, plain_view
     from tl.zoo.backbones import find_backbone
     from tl.zoo.build import build_backbone
     from tl.zoo.weights import resolve_weights
@@ -96,10 +95,10 @@ def probed() -> Any:
         examples = dataset[::step]
         row = find_backbone("tl_small")
         backbone = build_backbone(row, (size, size), weights=resolve_weights(row, "tl"))
-        batches = evaluation_batches(examples, (size, size), batch_size=64)
-        features, labels, _ = extract_features(backbone, batches, n_pictures=len(examples))
-        flipped = batches.map(lambda batch: (batch[0][:, :, ::-1].copy(), *batch[1:]))
-        mirrored, _, _ = extract_features(backbone, flipped, n_pictures=len(examples))
+        extractor = FeatureExtractor(backbone)
+        plain = extractor.extract(examples, plain_view((size, size)))
+        flipped = extractor.extract(examples, mirrored_view((size, size)))
+        features, labels, mirrored = plain.of_stages([-1]), plain.targets, flipped.of_stages([-1])
         held = np.arange(len(labels)) % 4 == 0
         predictions = probe_predictions(
             features[~held], labels[~held], features[held], mirrored[held]

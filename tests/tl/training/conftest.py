@@ -25,7 +25,6 @@ def training_setup(pictures: Path, settings: dict[str, Any]) -> Callable[..., di
         from tl.augment.pca_jitter import fit_colour_pca
         from tl.augment.recipes import Augmentation
         from tl.classifier import build_classifier
-        from tl.strategy import choose_phases
         from tl.training.progress import Silent
         from tl.zoo.backbones import find_backbone
         from tl.zoo.weights import resolve_weights
@@ -40,13 +39,12 @@ def training_setup(pictures: Path, settings: dict[str, Any]) -> Callable[..., di
                 row, n_classes=3, image_size=(32, 32), weights=resolve_weights(row, "tl"),
                 dropout=0.2,
             ),
-            "phases": choose_phases(wanted.training),
             "training": data.side("train"),
             "validation": data.side("val"),
             "augmentation": Augmentation("light", (32, 32), fit_colour_pca([noise])),
             "config": wanted,
             "listener": Silent(),
-            "on_best": lambda: None,
+            "on_best": lambda best: None,
         }  # fmt: skip
 
     return make

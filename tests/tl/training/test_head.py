@@ -10,6 +10,8 @@ from PIL import Image
 
 from tl.augment.flip_harm import FlipHarm
 from tl.errors import TrainingError
+from tl.features import FeatureTable
+from tl.training.gather import refuse_no_numbers
 from tl.training.task import Task
 from tl.training.tuning import train_classifier
 
@@ -18,8 +20,7 @@ Setup = Callable[..., dict[str, Any]]
 
 def train(setup: dict[str, Any]) -> list[FlipHarm]:
     told: list[FlipHarm] = []
-    phases = setup.pop("phases")
-    train_classifier(Task(**setup, on_flip_harm=told.append), phases)
+    train_classifier(Task(**setup, on_flip_harm=told.append))
     return told
 
 
@@ -69,11 +70,20 @@ def test_nothing_is_measured_where_the_recipe_does_not_mirror(
     assert train(setup) == []
 
 
-def test_features_that_are_no_numbers_stop_the_run(training_setup: Setup) -> None:
+def test_weights_that_are_no_numbers_stop_the_run(training_setup: Setup) -> None:
     setup = training_setup(**{"training.strategy": "features"})
     backbone = setup["classifier"].backbone
     layer = next(one for one in backbone.layers if one.weights)
     layer.set_weights([np.full_like(one, np.nan) for one in layer.get_weights()])
 
-    with pytest.raises(TrainingError, match="features of some pictures are not finite"):
+    with pytest.raises(TrainingError, match=f"{layer.name}.* has values that are not finite"):
         train(setup)
+
+
+def test_features_that_are_no_numbers_stop_the_run() -> None:
+    table = FeatureTable(
+        np.array([[1, np.inf]], np.float32), np.zeros(1, np.int32), np.ones(1, np.float32), (2,)
+    )
+
+    with pytest.raises(TrainingError, match="features of some pictures are not finite"):
+        refuse_no_numbers(table)

@@ -99,9 +99,8 @@ def test_fine_tuning_learns_several_labels_from_mixed_batches(
            "training.epochs": 4, "training.learning_rate": 1e-3, "training.penalty": 1e4}
     )  # fmt: skip
     setup |= {"training": data.side("train"), "validation": data.side("val")}
-    phases = setup.pop("phases")
 
-    records = train_classifier(Task(**setup, problem="multi_label"), phases)
+    records = train_classifier(Task(**setup, problem="multi_label")).records
 
     losses = [one.metrics["val_loss"] for one in records]
     assert losses[0] > 0.6  # the head is held near not knowing: log 2
@@ -116,8 +115,7 @@ def test_fine_tuning_learns_from_mixed_batches(training_setup: Setup) -> None:
             **{"training.strategy": "last", "augment.cutmix": cutmix, "training.epochs": 4,
                "training.learning_rate": 1e-3}
         )  # fmt: skip
-        phases = setup.pop("phases")
-        records = train_classifier(Task(**setup), phases)
+        records = train_classifier(Task(**setup)).records
         tuned = [one.metrics for one in records if one.phase == "fine-tune last"]
         assert all(0 <= one["accuracy"] <= 1 for one in tuned)
         losses.append(tuned[-1]["loss"])

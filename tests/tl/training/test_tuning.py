@@ -44,8 +44,7 @@ def untouched(model: keras.Model) -> set[str]:
 
 
 def _train(setup: dict[str, Any], resumed: Checkpoint | None = None) -> list[EpochRecord]:
-    task = Task(**{name: value for name, value in setup.items() if name != "phases"})
-    return train_classifier(task, setup["phases"], resumed)
+    return train_classifier(Task(**setup), resumed).records
 
 
 def test_features_trains_the_head_only(training_setup: Setup) -> None:
@@ -86,18 +85,14 @@ def test_all_trains_every_layer_but_the_norms(training_setup: Setup) -> None:
 
 
 def test_head_sees_standardised_training_features(training_setup: Setup) -> None:
-    from tl.data.batches import evaluation_batches
-    from tl.features import extract_features
+    from tl.features import FeatureExtractor, plain_view
 
     setup = training_setup(**{"training.strategy": "features"})
     classifier, training = setup["classifier"], setup["training"]
     _train(setup)
 
-    features, _, _ = extract_features(
-        classifier.backbone,
-        evaluation_batches(training, (32, 32), batch_size=64),
-        n_pictures=len(training),
-    )
+    table = FeatureExtractor(classifier.backbone).extract(training, plain_view((32, 32)))
+    features = table.of_stages([-1])
     norm = classifier.head.get_layer(NORM)
     assert np.allclose(norm.moving_mean, features.mean(axis=0), atol=1e-4)
     variance = features.var(axis=0)
@@ -109,7 +104,7 @@ def test_fine_tuning_that_is_worse_than_the_head_is_undone(training_setup: Setup
     stored: list[Any] = []
     setup = training_setup(**{"training.strategy": "last", "training.learning_rate": 0.03})
     model = setup["classifier"].model
-    setup["on_best"] = lambda: stored.append(model.get_weights())
+    setup["on_best"] = lambda best: stored.append(best.model.get_weights())
 
     records = _train(setup)
 
@@ -128,7 +123,7 @@ def test_model_ends_with_the_weights_that_were_stored_last(training_setup: Setup
     stored: list[Any] = []
     setup = training_setup(**{"training.penalty": 1.0, "training.epochs": 6})
     model = setup["classifier"].model
-    setup["on_best"] = lambda: stored.append(model.get_weights())
+    setup["on_best"] = lambda best: stored.append(best.model.get_weights())
 
     records = _train(setup)
 
@@ -186,7 +181,7 @@ def test_phase_that_diverges_twice_ends_with_what_was_best(
     setup = training_setup(**{"training.strategy": "all", "training.penalty": 1.0})
     stored: list[Any] = []
     model = setup["classifier"].model
-    setup["on_best"] = lambda: stored.append(model.get_weights())
+    setup["on_best"] = lambda best: stored.append(best.model.get_weights())
     setup["listener"] = Spoil(model, after=1, times=2)
 
     records = _train(setup)
@@ -285,7 +280,7 @@ def uninterrupted(training_setup: Setup) -> tuple[list[EpochRecord], list[Any], 
     setup = training_setup(**EVERYTHING)
     records = _train(setup)
     assert any(one.best for one in records[1:])
-    steps = Task(**{k: v for k, v in setup.items() if k != "phases"}).steps_per_epoch
+    steps = Task(**setup).steps_per_epoch
     return records, setup["classifier"].model.get_weights(), steps
 
 

@@ -44,9 +44,8 @@ def learn(
         assert pictures.values is not None
         moved = (pictures.values - 4000) / 2000 * scale + offset
         setup[name] = replace(pictures, values=moved.astype(np.float32))
-    phases = setup.pop("phases")
     task = Task(**setup, problem="regression")
-    return task, train_classifier(task, phases)
+    return task, train_classifier(task).records
 
 
 def test_values_in_any_unit_are_learned_alike(training_setup: Setup, data: PreparedData) -> None:
