@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import keras
 import numpy as np
@@ -75,13 +76,25 @@ def value_unit(
 
 def set_unit(head: keras.Model, unit: Unit) -> None:
     """Give a head of values its unit; a head of classes has none."""
-    if any(layer.name == UNIT for layer in head.layers):
+    if _has_unit(head):
         head.get_layer(UNIT).set_weights([np.array([[unit.deviation]]), np.array([unit.mean])])
+
+
+def deviation_of(model: keras.Model) -> Any:
+    """Return the variable that holds the deviation of a model's values, (1, 1); 1 for classes.
+
+    A variable, for whoever asks before the weights of a checkpoint are loaded.
+    """
+    return model.get_layer(UNIT).kernel if _has_unit(model) else 1.0
+
+
+def _has_unit(model: keras.Model) -> bool:
+    return any(layer.name == UNIT for layer in model.layers)
 
 
 def unit_of(model: keras.Model) -> Unit:
     """Return the unit of a model's values; of one without a layer for it, the plain one."""
-    if not any(layer.name == UNIT for layer in model.layers):
+    if not _has_unit(model):
         return Unit()
     kernel, bias = model.get_layer(UNIT).get_weights()
     return Unit(float(bias[0]), float(kernel[0, 0]))

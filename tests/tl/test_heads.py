@@ -104,6 +104,20 @@ def test_head_of_values_answers_in_their_unit_and_keeps_it_fixed() -> None:
     assert [variable.path.split("/")[0] for variable in head.trainable_variables] == ["logits"] * 2
 
 
+def test_loss_follows_a_unit_that_is_given_after_it_was_compiled() -> None:
+    from tl.training.fit import compile_classifier
+
+    features = keras.Input((4,))
+    head = keras.Model(features, linear_head(features, 1, 0.0, "regression"))
+    compile_classifier(head, keras.optimizers.SGD(), problem="regression")
+
+    set_unit(head, Unit(0.0, 50.0))
+
+    inputs, values = np.zeros((1, 4), np.float32), np.array([[100.0]], np.float32)
+    shown = head.test_on_batch(inputs, values, return_dict=True)
+    assert float(shown["loss"]) == pytest.approx((100 / 50) ** 2)
+
+
 def test_head_of_classes_has_no_unit() -> None:
     head = new_head()
     before = head.get_weights()

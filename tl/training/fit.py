@@ -13,7 +13,7 @@ from typing import Any
 import keras
 
 from tl.errors import TrainingError
-from tl.heads import unit_of
+from tl.heads import deviation_of
 from tl.problem import Problem
 from tl.training.losses import loss_and_metric
 from tl.training.optimizer import averaged_weights
@@ -57,7 +57,7 @@ def compile_classifier(
     problem: Problem = "single_label",
 ) -> None:
     """Compile a model with a head for batches of (images or features, targets, weights)."""
-    loss, metric = loss_and_metric(problem, unit_of(model), label_smoothing)
+    loss, metric = loss_and_metric(problem, deviation_of(model), label_smoothing)
     model.compile(optimizer=optimizer, loss=loss, weighted_metrics=[metric])
 
 
