@@ -240,6 +240,7 @@ def _build(plan: Plan, taps: tuple[int, ...] | None) -> Classifier:
         dropout=plan.config.model.dropout,
         problem=plan.data.problem,
         taps=taps,
+        hidden=plan.config.model.hidden,
     )
 
 

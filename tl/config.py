@@ -97,18 +97,22 @@ class ModelConfig:
         backbone: a name of ``tl zoo``, or ``auto``.
         weights: ``auto``, ``imagenet``, ``tl``, ``none``, or a file.
         image_size: side in pixels, or None for the backbone's own.
-        dropout: share of features dropped before the head while it trains.
+        dropout: share of features dropped before the head while it is fine-tuned.
+        hidden: units of a hidden layer in the head; 0 for a linear one, which is enough on most
+            features.
     """
 
     backbone: str = "auto"
     weights: str = "auto"
     image_size: int | None = None
     dropout: float = 0.2
+    hidden: int = 0
 
     def __post_init__(self) -> None:
         size = self.image_size
         _require(size is None or 16 <= size <= 2048, "model.image_size", size, "16 to 2048 pixels")
         _require(0 <= self.dropout < 1, "model.dropout", self.dropout, "0 to below 1")
+        _require(0 <= self.hidden <= 8192, "model.hidden", self.hidden, "0 to 8192")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

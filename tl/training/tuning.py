@@ -144,6 +144,7 @@ def _tapping(task: Task, taps: tuple[int, ...]) -> Task:
         dropout=task.config.model.dropout,
         problem=task.problem,
         taps=taps,
+        hidden=task.config.model.hidden,
     )
     return dataclasses.replace(task, classifier=classifier)
 
