@@ -21,6 +21,7 @@ from typing import Any
 
 import keras
 
+from pipelines.best_weights import BestWeights
 from pipelines.contact_sheet import write_sheet
 from pipelines.export import Exported
 from pipelines.feed import make_feed
@@ -63,7 +64,6 @@ from tl.training.progress import (
     Silent,
 )
 from tl.training.standing import CheckpointWriter
-from tl.training.stored_weights import save_weights
 from tl.training.task import Task
 from tl.training.tuning import Trained, train_classifier
 
@@ -260,9 +260,7 @@ def _train(
     budget = plan.config.training.time_budget
     n_measured = len(plan.data.side("test")) or len(plan.data.side("val"))
 
-    def store(best: Classifier) -> None:
-        _store(folder, best)
-        rehearse()
+    store = BestWeights(folder, say, on_stored=rehearse)
 
     def seconds_left() -> float | None:
         if budget is None:
@@ -292,17 +290,9 @@ def _train(
             feature_folder=_feature_folder(plan),
             seconds_left=seconds_left,
         )
-        return train_classifier(task, resumed)
-
-
-def _store(folder: Path, classifier: Classifier) -> None:
-    """Keep the best weights so far, and which stages their head reads."""
-    record = read_record(folder)
-    if record.taps != classifier.taps:
-        # In this order a kill between two of them leaves no weights that the record mistakes.
-        (folder / WEIGHTS).unlink(missing_ok=True)
-        write_record(folder, dataclasses.replace(record, taps=classifier.taps))
-    save_weights(classifier.model, folder / WEIGHTS)
+        trained = train_classifier(task, resumed)
+        store.finish(trained.classifier)
+        return trained
 
 
 def _report_decision(

@@ -256,6 +256,27 @@ class RunConfig:
         for key in ("output", "experiment"):
             _require(getattr(self, key) != "", key, getattr(self, key), "a name")
         _require(0 <= self.seed < 2**31, "seed", self.seed, f"0 to {2**31 - 1}")
+        self._refuse_idle_settings()
+
+    def _refuse_idle_settings(self) -> None:
+        """Refuse what only fine-tuning does where there is none: it would be asked for in vain."""
+        strategy = self.training.strategy
+        if strategy not in ("features", "stages"):
+            return
+        unused: dict[str, tuple[Any, Any]] = {
+            "augment.mixup": (self.augment.mixup, 0.0),
+            "augment.cutmix": (self.augment.cutmix, 0.0),
+            "training.ema": (self.training.ema, 0.0),
+            "training.layer_decay": (self.training.layer_decay, 1.0),
+            "training.batch_norm": (self.training.batch_norm, "frozen"),
+        }
+        for key, (value, plain) in unused.items():
+            if value != plain:
+                raise ConfigError(
+                    f"training.strategy = {strategy!r} solves the head and fine-tunes nothing, so "
+                    f"{key} = {value!r} cannot apply; leave it out, or take strategy last, all or "
+                    "auto"
+                )
 
     def to_dict(self) -> dict[str, Any]:
         """Return nested plain values, for JSON."""
