@@ -21,6 +21,7 @@ from typing import Any
 
 import keras
 
+from pipelines.backbone_features import backbone_facts, feature_folder
 from pipelines.contact_sheet import write_sheet
 from pipelines.export import Exported
 from pipelines.feed import make_feed
@@ -41,7 +42,6 @@ from tl.augment.recipes import Augmentation
 from tl.classifier import Classifier, build_classifier
 from tl.data.balance import balance_classes
 from tl.data.batches import Feed, decoded_pictures
-from tl.data.inspect import cache_folder
 from tl.data.split import write_split
 from tl.errors import ConfigError, ExportError, Interrupted, TrackingError, TrainingError
 from tl.run_folder import (
@@ -246,6 +246,7 @@ def _train(
     say: Callable[[str], None],
     resumed: Checkpoint | None,
 ) -> Trained:
+    assert plan.weights is not None  # only a dry run has none
     augmentation = _augmentation(plan, folder, tracker)
     with (
         (folder / "log.txt").open("a", encoding="utf-8") as log,
@@ -265,8 +266,8 @@ def _train(
             checkpoints=CheckpointWriter(
                 folder / CHECKPOINTS, plan.config.training.checkpoint_seconds
             ),
-            backbone_facts=_backbone_facts(plan),
-            feature_folder=_feature_folder(plan),
+            backbone_facts=backbone_facts(plan.backbone, plan.weights, plan.image_size),
+            feature_folder=feature_folder(plan.config.data, plan.weights),
         )
         return train_classifier(task, resumed)
 
@@ -279,26 +280,6 @@ def _store(folder: Path, classifier: Classifier) -> None:
         (folder / WEIGHTS).unlink(missing_ok=True)
         write_record(folder, dataclasses.replace(record, taps=classifier.taps))
     save_weights(classifier.model, folder / WEIGHTS)
-
-
-def _backbone_facts(plan: Plan) -> dict[str, Any]:
-    """Return all that decides what the frozen backbone says of a view."""
-    assert plan.weights is not None
-    return {
-        "backbone": plan.backbone.name,
-        "weights": plan.weights.sha256,
-        "size": list(plan.image_size),
-        "precision": keras.config.dtype_policy().name,
-        "backend": keras.backend.backend(),
-        "versions": [keras.__version__, package_versions().get(keras.backend.backend())],
-    }
-
-
-def _feature_folder(plan: Plan) -> Path | None:
-    """Return where features are kept; random weights have none that come again."""
-    assert plan.weights is not None
-    kept = plan.config.data.keep_features and plan.weights.sha256 is not None
-    return cache_folder() / "features" if kept else None
 
 
 def _flip_words(harm: FlipHarm, plan: Plan, log: Any) -> str:
