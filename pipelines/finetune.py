@@ -22,6 +22,7 @@ from typing import Any
 import keras
 
 from pipelines.backbone_features import backbone_facts, feature_folder
+from pipelines.choose import settle_backbone
 from pipelines.contact_sheet import write_sheet
 from pipelines.export import Exported
 from pipelines.feed import make_feed
@@ -104,6 +105,7 @@ def finetune(
     Raises:
         TlError: with what is kept of the run.
     """
+    plan = settle_backbone(plan, say)
     folder = RUNS / new_run_id(plan.name)
     return _run(plan, folder, None, listener or Silent(), say)
 

@@ -12,7 +12,7 @@ from typing import Literal
 
 from tl.download import file_digest
 from tl.errors import ConfigError, WeightsError, nearest
-from tl.zoo.backbones import Backbone, find_backbone
+from tl.zoo.backbones import BACKBONES, Backbone, find_backbone
 from tl.zoo.download import digest_as_published, download
 from tl.zoo.published import PublishedFile
 
@@ -159,6 +159,23 @@ def weights_at_hand(
     files = (*backbone.published_files(image_size), *backbone.all_published_files())
     found = _first_local(files, environ)
     return found[1] if found else None
+
+
+def backbones_at_hand(
+    *, image_size: tuple[int, int] | None = None, environ: Mapping[str, str] = os.environ
+) -> tuple[Backbone, ...]:
+    """Return the backbones whose pretrained weights are on this machine, in the table's order.
+
+    Args:
+        image_size: (height, width) in pixels that they have to take, or None for their own.
+        environ: environment variables.
+    """
+    return tuple(
+        row
+        for row in BACKBONES.values()
+        if min(image_size or row.image_size) >= row.minimum_size
+        and weights_at_hand(row, image_size=image_size, environ=environ)
+    )
 
 
 def keras_cache(environ: Mapping[str, str]) -> Path:
