@@ -36,8 +36,8 @@ from tl.training.probe_budget import (
     expected_seconds,
 )
 from tl.training.unseen import Judging, plan_judging, scoring_of, unseen_outputs
-from tl.zoo.backbones import find_backbone
-from tl.zoo.weights import backbones_at_hand, local_weights
+from tl.zoo.backbones import Backbone, find_backbone
+from tl.zoo.weights import Weights, backbones_at_hand, local_weights
 
 LEAST_PICTURES = 1000
 """A sample is no smaller: accuracies are then known to 3 points."""
@@ -55,9 +55,10 @@ def choose(
     data: PreparedData,
     *,
     budget_s: float,
+    candidates: Sequence[tuple[Backbone, Weights]] | None = None,
     say: Callable[[str], None] = lambda line: None,
 ) -> Choice:
-    """Rank the backbones whose pretrained weights are on this machine; never the network.
+    """Rank backbones by what probes on their features know of a dataset; never the network.
 
     They are tried from cheap to dear. Where the budget does not allow all pictures, one sample is
     taken for all; what does not fit then is named with the time it would take.
@@ -66,13 +67,15 @@ def choose(
         config: of the run that would follow.
         data: of `pipelines.plan.plan_data`; its test pictures are not looked at.
         budget_s: seconds, from now.
+        candidates: backbones with weights of this machine; None for all whose pretrained weights
+            are here.
         say: receives one-line reports of what happens.
 
     Raises:
         ConfigError: weights are named; or the budget is too small for the cheapest.
         WeightsError: no backbone can be used.
     """
-    if config.model.weights != "auto":
+    if candidates is None and config.model.weights != "auto":
         raise ConfigError(
             f"model.weights = {config.model.weights!r}: backbones are compared with the pretrained "
             "weights that are on this machine; leave it out"
@@ -80,7 +83,11 @@ def choose(
     clock = _Clock(time.perf_counter(), budget_s)
     prepare_device(config.training.mixed_precision)
     pool = _pool(data, config.seed)
-    surveyed, faults = _survey_all(config, pool)
+    faults: list[tuple[str, str]] = []
+    if candidates is None:
+        candidates, faults = _at_hand(config)
+    surveyed = [survey(row, weights, config, pool.pictures) for row, weights in candidates]
+    surveyed.sort(key=lambda one: one.multiply_adds)
     works = [_work(one) for one in surveyed]
     sample: _Sample | None = None
     pace = Pace(0, 0.0, 0.0)
@@ -88,10 +95,11 @@ def choose(
     not_tried: list[tuple[str, float]] = []
     for place, (one, work) in enumerate(zip(surveyed, works, strict=True)):
         began = time.perf_counter()
-        expected = expected_seconds(work, pace, len(pool.pictures), sample.share if sample else 0)
-        if expected > clock.left_s():
-            not_tried.append((one.row.name, expected))
-            continue
+        if sample is not None:  # the first has to start before anything can be told
+            expected = expected_seconds(work, pace, len(pool.pictures), sample.share)
+            if expected > clock.left_s():
+                not_tried.append((one.row.name, expected))
+                continue
         try:
             started = start(one, config, pool.pictures)
             pace = _pace(started, began, pace.value_s)
@@ -128,19 +136,21 @@ def settle_backbone(plan: Plan, say: Callable[[str], None]) -> Plan:
     try:
         choice = choose(plan.config, plan.data, budget_s=AUTO_BUDGET_S, say=say)
     except NoTime as error:
-        say(f"warning: {plan.backbone.name} is taken untried: {error}")
-        return dataclasses.replace(plan, candidates=())
-    for line in ranking_lines(choice):
-        say(line)
-    ranking = choice.ranking
-    row, size = find_backbone(ranking.recommended), plan.config.model.image_size
+        row, reason = plan.backbone, f"{plan.backbone.name} is taken untried: {error}"
+        say(f"warning: {reason}")
+    else:
+        for line in ranking_lines(choice):
+            say(line)
+        row = find_backbone(choice.ranking.recommended)
+        reason = f"{row.name}: {choice.ranking.reason}"
+    size = plan.config.model.image_size
     named_size = (size, size) if size else None
     return dataclasses.replace(
         plan,
         backbone=row,
         weights=local_weights(row, image_size=named_size),
         image_size=named_size or row.image_size,
-        backbone_reason=f"{row.name}: {ranking.reason}",
+        backbone_reason=reason,
         candidates=(),
     )
 
@@ -207,24 +217,26 @@ def _pool(data: PreparedData, seed: int) -> _Pool:
     return _Pool(pictures.take(order), validates[order], strata[order])
 
 
-def _survey_all(config: RunConfig, pool: _Pool) -> tuple[list[Surveyed], list[tuple[str, str]]]:
-    """Return what there is, from cheap to dear, and what is here but cannot be used."""
+def _at_hand(
+    config: RunConfig,
+) -> tuple[list[tuple[Backbone, Weights]], list[tuple[str, str]]]:
+    """Return what there is, and what is here but cannot be used."""
     side = config.model.image_size
     size = (side, side) if side else None
-    surveyed, faults = [], []
+    found, faults = [], []
     for row in backbones_at_hand(image_size=size):
         try:
             weights = local_weights(row, image_size=size)
             assert weights is not None  # it is at hand
-            surveyed.append(survey(row, weights, config, pool.pictures))
+            found.append((row, weights))
         except WeightsError as error:
             faults.append((row.name, str(error)))
-    if not surveyed:
+    if not found:
         raise WeightsError(
             f"no backbone has pretrained weights on this machine ({_fault_words(faults)}); "
             "docs/zoo.md says where they are looked for"
         )
-    return sorted(surveyed, key=lambda one: one.multiply_adds), faults
+    return found, faults
 
 
 def _fault_words(faults: Sequence[tuple[str, str]]) -> str:

@@ -19,7 +19,6 @@ from tl.zoo.weights import (
     Weights,
     backbones_at_hand,
     choose_backbone,
-    local_weights,
     resolve_weights,
     weights_at_hand,
 )
@@ -34,10 +33,10 @@ class Plan:
         name: of the model.
         data: pictures with their sides.
         backbone: row of the zoo.
-        weights: resolved, or None in a dry run.
+        weights: resolved, or None in a dry run and before a choice.
         backbone_reason: why the program chose it; None where the user named it.
         candidates: backbones to choose among when the run begins (`pipelines.choose`), which needs
-            TensorFlow; then ``backbone``, ``weights`` and ``image_size`` stand in until then. Empty
+            TensorFlow; until then ``backbone`` and ``image_size`` stand in, without weights. Empty
             where the choice is made.
         image_size: (height, width) in pixels.
         recipe: augmentation, or ``custom`` for the transforms of the config.
@@ -85,7 +84,7 @@ def make_plan(
     check_writable(model_folder)
     candidates = _candidates(config, named_size)
     backbone, weights, reason = (
-        _stand_in(candidates, named_size) if candidates else _backbone(config, named_size, dry_run)
+        _stand_in(candidates) if candidates else _backbone(config, named_size, dry_run)
     )
     backbone.check_size(named_size or backbone.image_size)
     return Plan(
@@ -165,15 +164,13 @@ def _candidates(config: RunConfig, size: tuple[int, int] | None) -> tuple[Backbo
     return found if len(found) > 1 else ()
 
 
-def _stand_in(
-    candidates: tuple[Backbone, ...], size: tuple[int, int] | None
-) -> tuple[Backbone, Weights | None, str]:
+def _stand_in(candidates: tuple[Backbone, ...]) -> tuple[Backbone, Weights | None, str]:
     """Return what is taken where the choice cannot be made in the time it may take."""
     preferred, shipped = find_backbone("mobilenet_v2"), find_backbone("tl_small")
     taken = next((one for one in (preferred, shipped) if one in candidates), candidates[0])
     names = ", ".join(one.name for one in candidates)
     reason = f"auto: chosen as by `tl choose` when it runs, among {names}"
-    return taken, local_weights(taken, image_size=size), reason
+    return taken, None, reason
 
 
 def _backbone(

@@ -1,8 +1,9 @@
 """What a linear probe says of pictures that it did not learn from.
 
 Receives features of a backbone and a plan of who judges whom, gives outputs for every picture that
-judges. The penalty of a picture's probe is chosen by other pictures' losses: no picture has a say
-in what it judges, so the score of these outputs is not flattered by the choice.
+judges. The penalty of a picture's probe is chosen by other pictures' losses, so the score of these
+outputs is not flattered by the choice. (Where pictures judge in turn, those others' probes have
+learnt from it: what is left of it in one number chosen among twelve does not show.)
 """
 
 from collections.abc import Sequence
