@@ -34,6 +34,7 @@ from tl.training.probe_budget import (
     Work,
     affordable_share,
     expected_seconds,
+    probed_values,
 )
 from tl.training.unseen import Judging, plan_judging, scoring_of, unseen_outputs
 from tl.zoo.backbones import Backbone, find_backbone
@@ -342,7 +343,7 @@ def _probe(
         outputs=outputs,
         targets=targets,
         readable=weights > 0,
-        value_s=probing_s / features.size,
+        value_s=probing_s / probed_values(*features.shape),
     )
 
 

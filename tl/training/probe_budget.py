@@ -6,9 +6,12 @@ Pure: what was measured goes in, seconds and a share of the pictures come out.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-VALUE_S = 3e-6
+VALUE_S = 2e-6
 """Seconds of probing for each feature of each picture, before any was measured (2 cores, 5
-classes: 1.5e-6 to 5e-6)."""
+classes: 1e-6 to 2e-6)."""
+REST_WIDTH = 500
+"""Features that would take as long as what a probe does beside them: outputs, losses (measured
+with 256 and 1,280)."""
 ROOM = 0.8
 """Share of the time that may be planned with: a machine has other things to do, too."""
 
@@ -62,9 +65,17 @@ def expected_seconds(work: Work, pace: Pace, n_pictures: int, share: float) -> f
     return pace.start_s + share * _variable_seconds(work, pace, n_pictures)
 
 
+def probed_values(n_pictures: int, width: int) -> int:
+    """Return what the time of a probe is proportional to."""
+    return n_pictures * (width + REST_WIDTH)
+
+
 def _variable_seconds(work: Work, pace: Pace, n_pictures: int) -> float:
     slower = max(1.0, work.multiply_adds / max(1, pace.multiply_adds))
-    return work.missing * pace.picture_s * slower + n_pictures * work.width * pace.value_s
+    return (
+        work.missing * pace.picture_s * slower
+        + probed_values(n_pictures, work.width) * pace.value_s
+    )
 
 
 def affordable_share(

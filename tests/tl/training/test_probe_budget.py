@@ -25,9 +25,11 @@ def test_a_cheaper_backbone_is_not_thought_faster_than_what_was_measured() -> No
 
 
 def test_probing_is_counted_although_all_features_are_stored() -> None:
-    pace = Pace(100, 0.01, 2.0, value_s=1e-3)
+    pace = Pace(100, 0.01, 2.0, value_s=1e-4)
+    narrow, wide = (Work("any", 100, width, 0) for width in (500, 1500))
 
-    assert expected_seconds(Work("wide", 100, 50, 0), pace, 1000, 1.0) == pytest.approx(2 + 50)
+    assert expected_seconds(narrow, pace, 1000, 1.0) == pytest.approx(2 + 100)
+    assert expected_seconds(wide, pace, 1000, 0.5) == pytest.approx(2 + 100)
 
 
 def test_with_time_enough_all_pictures_are_taken() -> None:
