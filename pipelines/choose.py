@@ -44,7 +44,9 @@ LEAST_PICTURES = 1000
 """A sample is no smaller: accuracies are then known to 3 points."""
 LEAST_A_CLASS = 20
 AUTO_BUDGET_S = 60.0
-"""Of the choice before a run with ``--backbone auto``."""
+"""Of the choice before a run with ``--backbone auto``; less where the run has a budget itself."""
+AUTO_SHARE = 0.1
+"""Of such a budget."""
 
 
 class NoTime(ConfigError):
@@ -133,9 +135,11 @@ def settle_backbone(plan: Plan, say: Callable[[str], None]) -> Plan:
     """Choose among the candidates of a plan; one without any is returned as it is."""
     if not plan.candidates:
         return plan
-    say(f"choosing the backbone, in at most about {duration_words(AUTO_BUDGET_S)}")
+    of_run = plan.config.training.time_budget
+    budget_s = AUTO_BUDGET_S if of_run is None else min(AUTO_BUDGET_S, AUTO_SHARE * of_run)
+    say(f"choosing the backbone, in at most about {duration_words(budget_s)}")
     try:
-        choice = choose(plan.config, plan.data, budget_s=AUTO_BUDGET_S, say=say)
+        choice = choose(plan.config, plan.data, budget_s=budget_s, say=say)
     except NoTime as error:
         row, reason = plan.backbone, f"{plan.backbone.name} is taken untried: {error}"
         say(f"warning: {reason}")

@@ -32,7 +32,7 @@ from tl.export.saved_model import write_saved_model
 from tl.export.versions import publish_version
 from tl.export.warmup import write_warmup_requests
 from tl.problem import Problem
-from tl.run_folder import SPLIT, UNTRAINED, WEIGHTS, RunRecord, read_record
+from tl.run_folder import SPLIT, WEIGHTS, RunRecord, read_record
 from tl.zoo.backbones import find_backbone
 
 Unreadable = tuple[tuple[str, str], ...]
@@ -102,7 +102,7 @@ def question_of(record: RunRecord) -> Question:
 
 
 def rehearse_export(folder: Path) -> None:
-    """Go through an export of untrained weights and answer one picture, leaving nothing behind.
+    """Go through an export of the weights so far and answer one picture, leaving nothing behind.
 
     Raises:
         ExportError: whatever would make the export at the end of training fail.
@@ -110,14 +110,14 @@ def rehearse_export(folder: Path) -> None:
     record = read_record(folder)
     aside = Path(tempfile.mkdtemp(prefix=".rehearsal-", dir=folder))
     try:
-        _write_model(folder / UNTRAINED, record, aside)
+        _write_model(folder / WEIGHTS, record, aside)
         served = load_served_model(aside)
         answer = served.predict([_grey_png()])
         numbers = [values for values in answer.values() if values.dtype.kind == "f"]
         if not all(len(values) == 1 for values in answer.values()) or not all(
             np.isfinite(values).all() for values in numbers
         ):
-            raise ExportError("the rehearsed SavedModel answers nonsense before training")
+            raise ExportError("the rehearsed SavedModel answers nonsense")
     finally:
         shutil.rmtree(aside, ignore_errors=True)
 
@@ -191,6 +191,7 @@ def _write_model(weights: Path, record: RunRecord, version: Path) -> None:
             dropout=0.0,
             problem=record.problem,
             taps=record.taps,
+            hidden=record.config.model.hidden,
         )
         classifier.model.load_weights(weights)
     finally:

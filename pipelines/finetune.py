@@ -22,6 +22,7 @@ from typing import Any
 import keras
 
 from pipelines.backbone_features import backbone_facts, feature_folder
+from pipelines.best_weights import BestWeights
 from pipelines.choose import settle_backbone
 from pipelines.contact_sheet import write_sheet
 from pipelines.export import Exported
@@ -49,12 +50,12 @@ from tl.run_folder import (
     CHECKPOINTS,
     RUNS,
     SPLIT,
-    UNTRAINED,
     WEIGHTS,
     new_run_id,
     read_record,
     write_record,
 )
+from tl.strategy import Decision, decision_lines
 from tl.tracking import JournalTracker, Tracker, default_store
 from tl.training.checkpoints import Checkpoint, remove_checkpoints
 from tl.training.devices import Device, prepare_device
@@ -64,9 +65,12 @@ from tl.training.progress import (
     Silent,
 )
 from tl.training.standing import CheckpointWriter
-from tl.training.stored_weights import save_weights
 from tl.training.task import Task
 from tl.training.tuning import Trained, train_classifier
+
+SECONDS_A_MEASURED_PICTURE = 0.01
+"""Through the exported model; less on most machines."""
+_REHEARSAL = "rehearse export"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,6 +98,7 @@ def finetune(
     plan: Plan,
     listener: Listener | None = None,
     say: Callable[[str], None] = lambda line: None,
+    began: float | None = None,
 ) -> FinetuneResult:
     """Train, export, measure and track a planned run.
 
@@ -101,19 +106,22 @@ def finetune(
         plan: from `pipelines.plan.make_plan`.
         listener: told of progress.
         say: receives one-line reports of what happens.
+        began: on `time.monotonic`, when a time budget begins to count; None is now.
 
     Raises:
         TlError: with what is kept of the run.
     """
+    began = time.monotonic() if began is None else began  # a choice is a part of the time
     plan = settle_backbone(plan, say)
     folder = RUNS / new_run_id(plan.name)
-    return _run(plan, folder, None, listener or Silent(), say)
+    return _run(plan, folder, None, listener or Silent(), say, began)
 
 
 def resume(
     resumption: Resumption,
     listener: Listener | None = None,
     say: Callable[[str], None] = lambda line: None,
+    began: float | None = None,
 ) -> FinetuneResult:
     """Go on with a run that was killed, to the same end.
 
@@ -121,6 +129,7 @@ def resume(
         resumption: from `pipelines.resume.plan_resumption`.
         listener: told of progress.
         say: receives one-line reports of what happens.
+        began: on `time.monotonic`, when a time budget begins to count; None is now.
 
     Raises:
         TlError: with what is kept of the run.
@@ -137,7 +146,7 @@ def resume(
     ]
     if changed:
         say(f"warning: other versions than it began with, so other last digits: {changed}")
-    return _run(resumption.plan, resumption.folder, checkpoint, listener or Silent(), say)
+    return _run(resumption.plan, resumption.folder, checkpoint, listener or Silent(), say, began)
 
 
 def _run(
@@ -146,7 +155,9 @@ def _run(
     resumed: Checkpoint | None,
     listener: Listener,
     say: Callable[[str], None],
+    began: float | None,
 ) -> FinetuneResult:
+    began = time.monotonic() if began is None else began
     stopwatch = _Stopwatch()
     tracker = _tracker(plan, folder)
     try:
@@ -164,14 +175,11 @@ def _run(
         with stopwatch("build"):
             keras.utils.set_random_seed(plan.config.seed)
             classifier = _build(plan, None if earlier is None else earlier.taps)
-        if resumed is None:
-            with stopwatch("rehearse export"):
-                # Under a name of their own: untrained weights are nothing to publish later.
-                save_weights(classifier.model, folder / UNTRAINED)
-                _rehearse(folder, device, say)
-                (folder / UNTRAINED).unlink()
+        rehearse = _Rehearsal(folder, device, say, stopwatch, is_done=resumed is not None)
         with stopwatch("train"):
-            trained = _train(plan, classifier, folder, feed, tracker, listener, say, resumed)
+            trained = _train(
+                plan, classifier, folder, feed, tracker, listener, say, resumed, rehearse, began
+            )
             record = read_record(folder)
         with stopwatch("export and evaluate"):
             exported = _export(folder, plan, device, say)
@@ -235,6 +243,7 @@ def _build(plan: Plan, taps: tuple[int, ...] | None) -> Classifier:
         dropout=plan.config.model.dropout,
         problem=plan.data.problem,
         taps=taps,
+        hidden=plan.config.model.hidden,
     )
 
 
@@ -247,9 +256,21 @@ def _train(
     listener: Listener,
     say: Callable[[str], None],
     resumed: Checkpoint | None,
+    rehearse: "_Rehearsal",
+    began: float,
 ) -> Trained:
     assert plan.weights is not None  # only a dry run has none
     augmentation = _augmentation(plan, folder, tracker)
+    budget = plan.config.training.time_budget
+    n_measured = len(plan.data.side("test")) or len(plan.data.side("val"))
+
+    store = BestWeights(folder, say, on_stored=rehearse)
+
+    def seconds_left() -> float | None:
+        if budget is None:
+            return None
+        return budget - (time.monotonic() - began) - rehearse.seconds_of_export(n_measured)
+
     with (
         (folder / "log.txt").open("a", encoding="utf-8") as log,
         warnings_to(say, log),
@@ -261,7 +282,8 @@ def _train(
             augmentation=augmentation,
             config=plan.config,
             listener=Recording(listener, tracker, log),
-            on_best=lambda best: _store(folder, best),
+            on_best=store,
+            on_decision=lambda decision: _report_decision(decision, folder, tracker, log, say),
             on_flip_harm=lambda harm: say(_flip_words(harm, plan, log)),
             feed=feed,
             problem=plan.data.problem,
@@ -270,18 +292,24 @@ def _train(
             ),
             backbone_facts=backbone_facts(plan.backbone, plan.weights, plan.image_size),
             feature_folder=feature_folder(plan.config.data, plan.weights),
+            seconds_left=seconds_left,
         )
-        return train_classifier(task, resumed)
+        trained = train_classifier(task, resumed)
+        store.finish(trained.classifier)
+        return trained
 
 
-def _store(folder: Path, classifier: Classifier) -> None:
-    """Keep the best weights so far, and which stages their head reads."""
-    record = read_record(folder)
-    if record.taps != classifier.taps:
-        # In this order a kill between two of them leaves no weights that the record mistakes.
-        (folder / WEIGHTS).unlink(missing_ok=True)
-        write_record(folder, dataclasses.replace(record, taps=classifier.taps))
-    save_weights(classifier.model, folder / WEIGHTS)
+def _report_decision(
+    decision: Decision, folder: Path, tracker: Tracker, log: Any, say: Callable[[str], None]
+) -> None:
+    """Say what ``auto`` has chosen and why, and keep it."""
+    for line in decision_lines(decision):
+        say(line)
+        log.write(line + "\n")
+    path = folder / "decision.json"
+    path.write_text(json.dumps(dataclasses.asdict(decision), indent=2) + "\n")
+    tracker.artifact(path)
+    tracker.tags({"tl.strategy": f"auto: {decision.strategy}"})
 
 
 def _flip_words(harm: FlipHarm, plan: Plan, log: Any) -> str:
@@ -309,6 +337,35 @@ def _augmentation(plan: Plan, folder: Path, tracker: Tracker) -> Augmentation:
     for name in ("colour_pca.json", "augmentation.png"):
         tracker.artifact(folder / name)
     return augmentation
+
+
+class _Rehearsal:
+    """Go through the export once, as soon as there are weights: a long run cannot fail at its end.
+
+    Not before: the first usable model would come seconds later.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        device: Device,
+        say: Callable[[str], None],
+        stopwatch: "_Stopwatch",
+        is_done: bool,
+    ) -> None:
+        self._folder, self._device, self._say = folder, device, say
+        self._stopwatch, self._is_done = stopwatch, is_done
+
+    def __call__(self) -> None:
+        if not self._is_done:
+            self._is_done = True
+            with self._stopwatch(_REHEARSAL):
+                _rehearse(self._folder, self._device, self._say)
+
+    def seconds_of_export(self, n_pictures: int) -> float:
+        """Estimate how long export, measurement on some pictures and tracking will take."""
+        rehearsed = self._stopwatch.seconds.get(_REHEARSAL, 10.0)
+        return 2 * rehearsed + n_pictures * SECONDS_A_MEASURED_PICTURE + 3.0
 
 
 def _rehearse(folder: Path, device: Device, say: Callable[[str], None]) -> None:
@@ -379,8 +436,9 @@ class _Stopwatch:
 
     @contextlib.contextmanager
     def __call__(self, stage: str) -> Iterator[None]:
-        began = time.perf_counter()
+        began, before = time.perf_counter(), sum(self.seconds.values())
         try:
             yield
-        finally:
-            self.seconds[stage] = round(time.perf_counter() - began, 2)
+        finally:  # what another stage within this one took is that one's
+            within = sum(self.seconds.values()) - before
+            self.seconds[stage] = round(time.perf_counter() - began - within, 2)

@@ -13,7 +13,6 @@ from tl.data.prepare import PreparedData, prepare_data
 from tl.errors import ConfigError
 from tl.export.versions import check_writable
 from tl.problem import refuse_without_meaning
-from tl.strategy import Phase, choose_phases
 from tl.zoo.backbones import Backbone, find_backbone
 from tl.zoo.weights import (
     Weights,
@@ -40,7 +39,6 @@ class Plan:
             where the choice is made.
         image_size: (height, width) in pixels.
         recipe: augmentation, or ``custom`` for the transforms of the config.
-        phases: in order.
         model_folder: receives the version.
     """
 
@@ -52,7 +50,6 @@ class Plan:
     backbone_reason: str | None
     image_size: tuple[int, int]
     recipe: str
-    phases: tuple[Phase, ...]
     model_folder: Path
     candidates: tuple[Backbone, ...] = ()
 
@@ -96,7 +93,6 @@ def make_plan(
         backbone_reason=reason,
         image_size=named_size or backbone.image_size,
         recipe=choose_recipe(config.augment, data.pictures.dataset.name),
-        phases=choose_phases(config.training),
         model_folder=model_folder,
         candidates=candidates,
     )

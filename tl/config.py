@@ -18,7 +18,7 @@ from typing import Any, Literal
 from tl.errors import ConfigError, nearest
 from tl.transforms import TransformSettings, check_transforms
 
-Strategy = Literal["features", "stages", "last", "all"]
+Strategy = Literal["auto", "features", "stages", "last", "all"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,18 +97,22 @@ class ModelConfig:
         backbone: a name of ``tl zoo``, or ``auto``.
         weights: ``auto``, ``imagenet``, ``tl``, ``none``, or a file.
         image_size: side in pixels, or None for the backbone's own.
-        dropout: share of features dropped before the head while it trains.
+        dropout: share of features dropped before the head while it is fine-tuned.
+        hidden: units of a hidden layer in the head; 0 for a linear one, which is enough on most
+            features.
     """
 
     backbone: str = "auto"
     weights: str = "auto"
     image_size: int | None = None
     dropout: float = 0.2
+    hidden: int = 0
 
     def __post_init__(self) -> None:
         size = self.image_size
         _require(size is None or 16 <= size <= 2048, "model.image_size", size, "16 to 2048 pixels")
         _require(0 <= self.dropout < 1, "model.dropout", self.dropout, "0 to below 1")
+        _require(0 <= self.hidden <= 8192, "model.hidden", self.hidden, "0 to 8192")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -158,7 +162,9 @@ class TrainingConfig:
     Attributes:
         strategy: ``features`` solves the head on the frozen backbone; ``stages`` on those stages
             of it that tell the classes apart best; ``last`` fine-tunes the backbone's last stages
-            after that; ``all`` fine-tunes everything after that.
+            after that; ``all`` fine-tunes everything after that; ``auto`` chooses among them by
+            what probes of every stage know, the pictures a class and the time.
+        time_budget: seconds for the whole command, export included; None for as long as it takes.
         last_stages: how many stages ``last`` fine-tunes; one is the layers at one resolution.
         epochs: passes over the training pictures of the fine-tuning phase, an upper bound.
         batch_size: pictures an update.
@@ -182,7 +188,8 @@ class TrainingConfig:
             after every update.
     """
 
-    strategy: Strategy = "last"
+    strategy: Strategy = "auto"
+    time_budget: float | None = None
     last_stages: int = 1
     epochs: int = 15
     batch_size: int = 32
@@ -202,6 +209,9 @@ class TrainingConfig:
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size", "patience", "last_stages"):
             _require(getattr(self, name) >= 1, f"training.{name}", getattr(self, name), "1 or more")
+        budget = self.time_budget
+        sound = budget is None or 0 < budget < math.inf
+        _require(sound, "training.time_budget", budget, "seconds above 0, or leave it out")
         rate, penalty = self.learning_rate, self.penalty
         _require(0 < rate <= 10, "training.learning_rate", rate, "above 0, at most 10")
         sound = penalty is None or 0 < penalty < math.inf
@@ -246,6 +256,27 @@ class RunConfig:
         for key in ("output", "experiment"):
             _require(getattr(self, key) != "", key, getattr(self, key), "a name")
         _require(0 <= self.seed < 2**31, "seed", self.seed, f"0 to {2**31 - 1}")
+        self._refuse_idle_settings()
+
+    def _refuse_idle_settings(self) -> None:
+        """Refuse what only fine-tuning does where there is none: it would be asked for in vain."""
+        strategy = self.training.strategy
+        if strategy not in ("features", "stages"):
+            return
+        unused: dict[str, tuple[Any, Any]] = {
+            "augment.mixup": (self.augment.mixup, 0.0),
+            "augment.cutmix": (self.augment.cutmix, 0.0),
+            "training.ema": (self.training.ema, 0.0),
+            "training.layer_decay": (self.training.layer_decay, 1.0),
+            "training.batch_norm": (self.training.batch_norm, "frozen"),
+        }
+        for key, (value, plain) in unused.items():
+            if value != plain:
+                raise ConfigError(
+                    f"training.strategy = {strategy!r} solves the head and fine-tunes nothing, so "
+                    f"{key} = {value!r} cannot apply; leave it out, or take strategy last, all or "
+                    "auto"
+                )
 
     def to_dict(self) -> dict[str, Any]:
         """Return nested plain values, for JSON."""

@@ -6,6 +6,7 @@ nothing where the backbone runs anyway, and they are kept by the content of the 
 """
 
 import hashlib
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -211,6 +212,14 @@ class FeatureExtractor:
             on_batch(len(places))
         targets = stack_targets([one.target for one in examples])
         return FeatureTable(features, targets, weights, self.widths, stored)
+
+    def seconds_per_picture(self, size: tuple[int, int]) -> float:
+        """Measure the time that the backbone takes for a picture of (height, width)."""
+        images = np.zeros((BATCH, *size, 3), np.uint8)
+        self._run(images)  # the first call prepares
+        began = time.perf_counter()
+        self._run(images)
+        return (time.perf_counter() - began) / BATCH
 
     def _compute(
         self,

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import keras
 import numpy as np
@@ -12,16 +13,19 @@ from tl.problem import Problem, Unit
 Floats = NDArray[np.float32]
 NORM = "head_norm"
 EPSILON = 1e-5
+HIDDEN = "head_hidden"
+LOGITS = "logits"
 UNIT = "head_unit"
 
 
-def linear_head(
+def head_layers(
     features: keras.KerasTensor,
     n_outputs: int,
     dropout: float,
     problem: Problem = "single_label",
+    hidden: int = 0,
 ) -> keras.KerasTensor:
-    """Attach a standardisation and one linear layer.
+    """Attach a standardisation and one linear layer, or a hidden one before it.
 
     The standardisation has the mean and variance of the training pictures' features
     (`set_moments`) and stays as it is: one learning rate then suits every backbone.
@@ -38,6 +42,7 @@ def linear_head(
         n_outputs: width of the output.
         dropout: share of features dropped while training.
         problem: what the outputs are.
+        hidden: units of a hidden layer of ReLUs; 0 for none.
 
     Returns:
         Logits, or values, (batch, n_outputs), float32 also under mixed precision.
@@ -46,7 +51,9 @@ def linear_head(
         center=False, scale=False, epsilon=EPSILON, trainable=False, dtype="float32", name=NORM
     )(features)
     x = keras.layers.Dropout(dropout, dtype="float32", name="head_dropout")(x)
-    x = keras.layers.Dense(n_outputs, kernel_initializer="zeros", dtype="float32", name="logits")(x)
+    if hidden:
+        x = keras.layers.Dense(hidden, "relu", dtype="float32", name=HIDDEN)(x)
+    x = keras.layers.Dense(n_outputs, kernel_initializer="zeros", dtype="float32", name=LOGITS)(x)
     if problem != "regression":
         return x
     return keras.layers.Dense(
@@ -54,25 +61,46 @@ def linear_head(
     )(x)
 
 
-def set_unit(head: keras.Model, values: NDArray[np.float32], weights: NDArray[np.float32]) -> None:
-    """Give a head of values the unit of the training values; a head of classes has none.
+def value_unit(
+    problem: Problem, targets: NDArray[np.float32], weights: NDArray[np.float32]
+) -> Unit:
+    """Return the unit of training values, weighted; classes have the plain one.
 
     Args:
-        head: of `linear_head`.
-        values: (n_pictures, 1).
+        problem: what the targets are.
+        targets: (n_pictures, 1) of values.
         weights: (n_pictures,), of each.
     """
-    if any(layer.name == UNIT for layer in head.layers):
-        exact = values[:, 0].astype(np.float64)
-        mean = np.average(exact, weights=weights)
-        deviation = np.sqrt(np.average(np.square(exact - mean), weights=weights))
-        # Where all that have weight are alike, any will do.
-        head.get_layer(UNIT).set_weights([np.array([[deviation or 1.0]]), np.array([mean])])
+    if problem != "regression":
+        return Unit()
+    exact = targets[:, 0].astype(np.float64)
+    mean = np.average(exact, weights=weights)
+    deviation = np.sqrt(np.average(np.square(exact - mean), weights=weights))
+    # Where all that have weight are alike, any will do.
+    return Unit(float(mean), float(deviation) or 1.0)
+
+
+def set_unit(head: keras.Model, unit: Unit) -> None:
+    """Give a head of values its unit; a head of classes has none."""
+    if _has_unit(head):
+        head.get_layer(UNIT).set_weights([np.array([[unit.deviation]]), np.array([unit.mean])])
+
+
+def deviation_of(model: keras.Model) -> Any:
+    """Return the variable that holds the deviation of a model's values, (1, 1); 1 for classes.
+
+    A variable, for whoever asks before the weights of a checkpoint are loaded.
+    """
+    return model.get_layer(UNIT).kernel if _has_unit(model) else 1.0
+
+
+def _has_unit(model: keras.Model) -> bool:
+    return any(layer.name == UNIT for layer in model.layers)
 
 
 def unit_of(model: keras.Model) -> Unit:
     """Return the unit of a model's values; of one without a layer for it, the plain one."""
-    if not any(layer.name == UNIT for layer in model.layers):
+    if not _has_unit(model):
         return Unit()
     kernel, bias = model.get_layer(UNIT).get_weights()
     return Unit(float(bias[0]), float(kernel[0, 0]))
@@ -112,6 +140,13 @@ def moments_of(features: Floats, widths: Sequence[int] | None = None) -> Moments
     for part in np.split(variance, ends[:-1]):
         part[:] = np.maximum(part, 0.01 * part.mean() + 1e-12)
     return Moments(mean.astype(np.float32), variance.astype(np.float32))
+
+
+def set_layers(head: keras.Model, layers: Sequence[tuple[Floats, Floats]]) -> None:
+    """Give a head the kernels and biases that were found, in order."""
+    own = [layer for layer in head.layers if layer.name in (HIDDEN, LOGITS)]
+    for layer, (kernel, bias) in zip(own, layers, strict=True):
+        layer.set_weights([kernel, bias])
 
 
 def set_moments(head: keras.Model, moments: Moments) -> None:

@@ -26,7 +26,6 @@ from tl.written_aside import written_aside
 RUNS = Path("runs")
 SPLIT = "split.json"
 WEIGHTS = "classifier.weights.h5"
-UNTRAINED = "untrained.weights.h5"  # what the rehearsal exports
 CHECKPOINTS = "checkpoints"
 
 

@@ -1,12 +1,32 @@
-"""Which layers are fine-tuned, when, at what rate: a choice as data; `tl.training.tuning` acts.
+"""How far to train: a choice as data; `tl.training.tuning` acts on it.
 
-The head always comes before, on the features of the frozen backbone; fine-tuning starts from it
+The head always comes first, on the features of the frozen backbone; fine-tuning starts from it
 (LP-FT, Kumar et al. 2022), because a random head's gradients would destroy what was pretrained.
+Whether to fine-tune at all, and how much, is the guideline's table of four cells: little or more
+data, pictures similar to those of the pretraining or different ones.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 from tl.config import TrainingConfig
+
+Amount = Literal["little", "more"]
+Kind = Literal["similar", "different"]
+Executed = Literal["features", "stages", "last", "all"]
+
+LITTLE = 50
+"""Training pictures a class below which fine-tuning gains nothing that is worth its time."""
+CERTAIN = 2.0
+"""Standard errors by which an earlier stage has to know more, to call the pictures different."""
+CELLS: Mapping[tuple[Amount, Kind], Executed] = {
+    ("little", "similar"): "features",
+    ("little", "different"): "stages",
+    ("more", "similar"): "last",
+    ("more", "different"): "all",
+}
+"""Source: the transfer learning notes of Stanford's CS231n."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,15 +46,121 @@ class Phase:
     learning_rate: float
 
 
-def choose_phases(training: TrainingConfig) -> tuple[Phase, ...]:
-    """Return what comes after the head, in order."""
-    if training.strategy in ("features", "stages"):
+def choose_phases(training: TrainingConfig, strategy: Executed, epochs: int) -> tuple[Phase, ...]:
+    """Return what comes after the head, in order.
+
+    Args:
+        training: rates and bounds.
+        strategy: to execute.
+        epochs: that there is time for.
+    """
+    if strategy in ("features", "stages") or epochs < 1:
         return ()
     return (
         Phase(
-            name=f"fine-tune {training.strategy}",
-            n_stages=training.last_stages if training.strategy == "last" else None,
-            epochs=training.epochs,
+            name=f"fine-tune {strategy}",
+            n_stages=training.last_stages if strategy == "last" else None,
+            epochs=epochs,
             learning_rate=training.learning_rate,
         ),
     )
+
+
+def epochs_in(seconds_left: float | None, epoch_seconds: float, epochs: int) -> int:
+    """Return how many epochs there is time for.
+
+    Args:
+        seconds_left: None where time does not matter.
+        epoch_seconds: of fine-tuning, estimated.
+        epochs: that are wanted.
+    """
+    if seconds_left is None or epoch_seconds <= 0:
+        return epochs
+    return min(epochs, max(0, int(seconds_left / epoch_seconds)))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """What was measured before fine-tuning.
+
+    Attributes:
+        pictures_per_class: to learn from, in the mean; of values, all of them.
+        score_name: of the scores.
+        last_score: of a linear head on the last stage, on validation.
+        best_taps: stages whose linear head has the lowest validation loss.
+        best_score: of that head.
+        gain: by how much its loss is below the last stage's.
+        gain_error: standard error of that, picture by picture.
+        epoch_seconds: of fine-tuning, by strategy; 0 for those that do not.
+    """
+
+    pictures_per_class: float
+    score_name: str
+    last_score: float
+    best_taps: tuple[int, ...]
+    best_score: float
+    gain: float
+    gain_error: float
+    epoch_seconds: Mapping[Executed, float]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """The cell that was chosen, and why.
+
+    Attributes:
+        amount: of data.
+        kind: of pictures, against those of the pretraining.
+        strategy: of the cell.
+        reads_stages: whether the head reads the stages of ``best_taps``.
+        evidence: the numbers behind it.
+    """
+
+    amount: Amount
+    kind: Kind
+    strategy: Executed
+    reads_stages: bool
+    evidence: Evidence
+
+
+def decide(evidence: Evidence) -> Decision:
+    """Choose a cell of the guideline's table by what was measured."""
+    amount: Amount = "little" if evidence.pictures_per_class < LITTLE else "more"
+    certain = evidence.gain > CERTAIN * evidence.gain_error
+    kind: Kind = "different" if certain else "similar"
+    return Decision(
+        amount=amount,
+        kind=kind,
+        strategy=CELLS[amount, kind],
+        reads_stages=kind == "different",
+        evidence=evidence,
+    )
+
+
+def decision_lines(decision: Decision) -> list[str]:
+    """Return the guideline's table with the chosen cell, the numbers behind it, and the costs."""
+    evidence = decision.evidence
+    stages = "+".join(str(tap + 1) for tap in evidence.best_taps)
+    error = evidence.gain_error
+    lines = [
+        f"strategy  {evidence.pictures_per_class:,.0f} training pictures a class: "
+        f"{decision.amount} data (fewer than {LITTLE} are little)",
+        f"          a linear head on the last stage: {evidence.score_name} "
+        f"{evidence.last_score:.3f}; on stages {stages}: {evidence.best_score:.3f}; its loss is "
+        f"lower by {evidence.gain:.3f}, {CERTAIN:g} standard errors are {CERTAIN * error:.3f}:",
+        f"          {decision.kind} pictures, against those of the pretraining",
+        f"          {'':14}{'similar pictures':<28}different pictures",
+    ]
+    amounts: tuple[Amount, ...] = ("little", "more")
+    kinds: tuple[Kind, ...] = ("similar", "different")
+    for amount in amounts:
+        cells = [_cell(decision, CELLS[amount, kind]) for kind in kinds]
+        lines.append(f"          {amount + ' data':<12}{cells[0]:<30}{cells[1]}".rstrip())
+    return lines
+
+
+def _cell(decision: Decision, strategy: Executed) -> str:
+    mark = ">" if strategy == decision.strategy else " "
+    seconds = decision.evidence.epoch_seconds[strategy]
+    cost = "with the head" if not seconds else f"about {seconds:.1f} s an epoch"
+    return f"{mark} {strategy}, {cost}"

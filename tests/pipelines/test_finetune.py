@@ -58,7 +58,7 @@ def test_run_folder_has_what_the_run_was(trained: Any) -> None:
     assert facts["weights"]["sha256"]
     log = (trained.run / "log.txt").read_text()
     assert len(
-        re.findall(r"^.*(?:head|fine-tune last) +\d+/\d+ .*val_loss", log, re.MULTILINE)
+        re.findall(r"^.*(?:probe|head|fine-tune last) +\d+/\d+ .*val_loss", log, re.MULTILINE)
     ) == len(trained.result.records)
     assert {path.name for path in trained.home.iterdir()} == {
         "models", "runs", "mlflow.db", "mlartifacts"
@@ -98,7 +98,9 @@ def test_stored_weights_are_those_of_the_model(trained: Any) -> None:
         assert np.array_equal(one, other)
 
 
-def test_broken_export_fails_before_any_epoch(plan: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_broken_export_fails_with_the_first_model_and_before_any_epoch(
+    plan: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     import pipelines.export
     from pipelines.finetune import finetune
 
@@ -111,7 +113,7 @@ def test_broken_export_fails_before_any_epoch(plan: Any, monkeypatch: pytest.Mon
 
     run = the_run()
     assert record(run)["state"] == "failed"
-    assert not (run / "log.txt").exists()
+    assert "fine-tune" not in (run / "log.txt").read_text()
     assert not Path("models").exists()
     assert [line["state"] for line in journal(run) if line["kind"] == "end"] == ["FAILED"]
     assert not [path for path in run.iterdir() if path.name.startswith(".")]
@@ -167,10 +169,10 @@ def test_run_stopped_before_its_first_epoch_has_nothing_to_publish(
     import pipelines.finetune
     from pipelines.export import export_run
 
-    def rehearse(*_: Any) -> None:
+    def feed(*_: Any) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(pipelines.finetune, "_rehearse", rehearse)
+    monkeypatch.setattr(pipelines.finetune, "make_feed", feed)
     with pytest.raises(Interrupted, match="stopped: nothing is trained yet"):
         pipelines.finetune.finetune(plan)
 

@@ -1,6 +1,7 @@
 """Several labels and numbers the whole way: learned, published, measured, tracked, asked."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -262,3 +263,47 @@ def test_prediction_of_numbers_has_a_value(trained_discs: Any, discs: Path) -> N
     assert other.value is not None
     assert 2000 < one.value < 7000
     assert one.value != other.value
+
+
+@pytest.mark.slow
+def test_stopped_run_over_numbers_goes_on_in_their_unit(
+    discs: Path, settings: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from pipelines.finetune import finetune, resume
+    from pipelines.plan import make_plan
+    from pipelines.resume import plan_resumption
+    from tl.config import read_config
+    from tl.errors import Interrupted
+    from tl.training.progress import Silent
+
+    class Stop(Silent):
+        def step_done(self, phase: str, epoch: int, step: int, images: int) -> None:
+            if phase.startswith("fine-tune") and (epoch, step) == (2, 2):
+                raise KeyboardInterrupt
+
+    shutil.copytree(discs.parent, tmp_path / "discs")
+    table = tmp_path / "discs" / "discs.csv"
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "unknown-scheme://store")
+    plain = {"augment.recipe": "none", "augment.feature_views": 0, "training.penalty": 1e4,
+             "training.checkpoint_seconds": 0.0, "data.problem": "regression",
+             "data.label_column": "diameter"}  # fmt: skip
+    config = read_config(None, (), {"dataset": str(table), **settings, **plain})
+    plan = make_plan(config)
+    with pytest.raises(Interrupted):
+        finetune(plan, Stop())
+    (run,) = (tmp_path / "runs").iterdir()
+
+    before = table.read_text()
+    learned = plan.data.side("train").keys[0]
+    table.write_text(re.sub(f"{learned},.*", f"{learned},1234.5", before))
+    with pytest.raises(DatasetError, match="other ones or with other labels"):
+        plan_resumption(run)
+    table.write_text(before)
+    resumed = resume(plan_resumption(run))
+    whole = finetune(make_plan(config))
+
+    assert [one.metrics for one in resumed.records] == [one.metrics for one in whole.records]
+    assert resumed.exported is not None
+    assert whole.exported is not None
+    assert resumed.exported.metrics == whole.exported.metrics

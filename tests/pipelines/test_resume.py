@@ -130,7 +130,7 @@ def test_run_killed_before_its_first_checkpoint_begins_again_in_its_folder(run: 
 
     assert "begins again, in the same folder" in said[0]
     assert result.run == run
-    assert {one.phase for one in result.records} == {"head", "fine-tune all"}
+    assert {one.phase for one in result.records} == {"probe", "head", "fine-tune all"}
 
 
 def test_finished_run_is_not_resumed(trained: Any) -> None:

@@ -141,8 +141,14 @@ def test_missing_dataset_is_refused_with_both_ways_to_give_it() -> None:
         ("training.epochs=many", "training.epochs = 'many' should be a whole number"),
         ("training.epochs=true", "training.epochs = True should be a whole number"),
         ("training.learning_rate=fast", "training.learning_rate = 'fast' should be a number"),
-        ("training.strategy=most", "training.strategy = 'most'; valid: features, last, all"),
-        ("training.strategy=[1]", r"training.strategy = \[1\]; valid: features, last, all"),
+        (
+            "training.strategy=most",
+            "training.strategy = 'most'; valid: auto, features, stages, last, all",
+        ),
+        (
+            "training.strategy=[1]",
+            r"training.strategy = \[1\]; valid: auto, features, stages, last, all",
+        ),
         ("augment.recipe=3", "augment.recipe = 3; valid: auto, none, light, default"),
         ("training=5", "training is a group of settings; got 5"),
         ("seed", "--set 'seed': write key=value"),

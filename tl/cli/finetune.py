@@ -21,6 +21,15 @@ if TYPE_CHECKING:
     from tl.data.prepare import PreparedData
 
 
+STRATEGIES = {
+    "auto": "head, then what probes of every stage, data and time speak for",
+    "features": "head",
+    "stages": "head on the stages that know most",
+    "last": "head, then fine-tune last",
+    "all": "head, then fine-tune all",
+}
+
+
 @click.command()
 @click.option("--dataset", help="Folder of class folders, table, archive, or a built-in name.")
 @click.option(
@@ -36,8 +45,9 @@ if TYPE_CHECKING:
 @click.option("--image-size", type=int, help="Side in pixels.  [default: the backbone's]")
 @click.option(
     "--strategy",
-    type=click.Choice(["features", "stages", "last", "all"]),
-    help="Train the head only, fine-tune the last stage too, or everything.  [default: last]",
+    type=click.Choice(list(STRATEGIES)),
+    help="The head only, on the stages that know most, the last stage too, or everything; auto "
+    "decides by measurement.  [default: auto]",
 )
 @click.option("--seed", type=int, help="Of split, order and augmentation.  [default: 0]")
 @click.option("--output", help="Folder that receives NAME/VERSION.  [default: models]")
@@ -72,7 +82,7 @@ def finetune(
     The result is OUTPUT/NAME/VERSION, a SavedModel that `tl serve` and TensorFlow Serving answer
     predictions from. The figure that is printed was measured on it, on pictures it never saw.
     """
-    began = time.perf_counter()
+    began = time.monotonic()
     from pipelines.plan import make_plan
 
     values = {setting_key(key): value for key, value in flags.items()}
@@ -100,12 +110,12 @@ def finetune(
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         if resumption is not None:
-            result = pipeline.resume(resumption, listener, _say)
+            result = pipeline.resume(resumption, listener, _say, began)
         else:
-            result = pipeline.finetune(plan, listener, _say)
+            result = pipeline.finetune(plan, listener, _say, began)
     finally:
         getattr(listener, "close", lambda: None)()
-    for line in result_lines(plan, result, time.perf_counter() - began):
+    for line in result_lines(plan, result, time.monotonic() - began):
         click.echo(line)
     if result.tracking_fault:
         click.echo(f"warning: {result.tracking_fault}", err=True)
@@ -152,7 +162,7 @@ def plan_lines(plan: "Plan") -> list[str]:
         height, width = plan.image_size
         lines.append(f"backbone  {plan.backbone.name} at {height} x {width}{weights}")
     lines += [
-        f"training  {', then '.join(('head', *(phase.name for phase in plan.phases)))}; "
+        f"training  {STRATEGIES[plan.config.training.strategy]}; "
         f"augmentation {plan.recipe}; seed {plan.config.seed}",
         f"output    {plan.model_folder}",
     ]

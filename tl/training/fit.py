@@ -13,7 +13,7 @@ from typing import Any
 import keras
 
 from tl.errors import TrainingError
-from tl.heads import unit_of
+from tl.heads import deviation_of
 from tl.problem import Problem
 from tl.training.losses import loss_and_metric
 from tl.training.optimizer import averaged_weights
@@ -57,7 +57,7 @@ def compile_classifier(
     problem: Problem = "single_label",
 ) -> None:
     """Compile a model with a head for batches of (images or features, targets, weights)."""
-    loss, metric = loss_and_metric(problem, unit_of(model), label_smoothing)
+    loss, metric = loss_and_metric(problem, deviation_of(model), label_smoothing)
     model.compile(optimizer=optimizer, loss=loss, weighted_metrics=[metric])
 
 
@@ -78,6 +78,7 @@ def run_phase(
     restore_best: bool = True,
     on_best: Callable[[], None] = lambda: None,
     on_update: Callable[[], object] = lambda: None,
+    has_time: Callable[[float], bool] = lambda seconds: True,
 ) -> None:
     """Train a compiled model from where a state says to the end of a phase.
 
@@ -98,6 +99,7 @@ def run_phase(
             those of the last epoch.
         on_best: called whenever validation is the best so far (to store the weights).
         on_update: called after every update (to store the state).
+        has_time: says whether so many seconds, those of the last epoch, are left for another.
 
     Raises:
         Diverged: the loss is not a number any more, or has exploded; the state is as it was after
@@ -142,6 +144,8 @@ def run_phase(
             listener.epoch_done(record)
             began, first = time.perf_counter(), state.step
         on_update()
+        if ended and not has_time(state.records[-1].seconds):
+            break
     if restore_best:
         model.set_weights(state.best_weights)
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from tl.augment.flip_harm import flip_harm, probe_predictions
 from tl.data.example import Dataset, Example
-from tl.errors import TrainingError
+from tl.errors import ConfigError, TrainingError
 from tl.features import (
     BATCH,
     FeatureExtractor,
@@ -24,6 +24,11 @@ from tl.features import (
 from tl.training.task import Task
 from tl.transforms import mirrors
 
+MOST_BYTES = 2**30
+"""Of features that a head learns from; with many pictures fewer views of each will do."""
+SHARE_OF_TIME = 0.3
+"""Of what is left of a time budget, for augmented views."""
+PICTURES_TO_TELL = 2 * BATCH
 MIRRORED_PICTURES = 500  # enough to see 5 % of harm, and never a long pass
 
 
@@ -35,70 +40,157 @@ class Gathered:
         plain: of the training pictures as evaluation sees them.
         views: of augmented ones; None without any.
         validation: of the validation pictures; None without any.
-        pictures_per_second: that were decoded and went through the backbone; None where all
-            features were stored.
     """
 
     plain: FeatureTable
     views: FeatureTable | None
     validation: FeatureTable | None
-    pictures_per_second: float | None
 
     def training(self) -> FeatureTable:
         """Return plain and augmented views together."""
         return self.plain if self.views is None else joined([self.plain, self.views])
 
 
-def gather(task: Task) -> Gathered:
-    """Run the backbone over what has no stored features yet.
+class Gatherer:
+    """Run the backbone of a task over what has no stored features yet.
+
+    Args:
+        task: whose pictures are looked at.
 
     Raises:
-        TrainingError: the weights or the features are no numbers.
+        TrainingError: the backbone's weights are no numbers.
     """
-    _refuse_broken_weights(task.classifier.backbone)
-    extractor = FeatureExtractor(task.classifier.backbone, task.backbone_facts, task.feature_folder)
-    n_views, size = task.config.augment.feature_views, task.classifier.image_size
-    compared = _compared(task)
-    rows = (1 + n_views) * len(task.training) + len(task.validation) + len(compared)
-    task.listener.phase_started("features", 1, -(-rows // BATCH))
-    began, done = time.perf_counter(), 0
 
-    def look(
-        examples: Sequence[Example], view: View, numbers: Sequence[int] | None = None
+    def __init__(self, task: Task) -> None:
+        _refuse_broken_weights(task.classifier.backbone)
+        self._task = task
+        self._extractor = FeatureExtractor(
+            task.classifier.backbone, task.backbone_facts, task.feature_folder
+        )
+        self._computed, self._seconds = 0, 0.0
+
+    def seconds_per_picture(self) -> float:
+        """Return the time of decoding a picture and running the backbone over it.
+
+        Where all features were stored, it is that of the backbone alone.
+        """
+        if self._computed:
+            return self._seconds / self._computed
+        return self._extractor.seconds_per_picture(self._size)
+
+    def sample(self, most: int, seconds: float) -> Gathered | None:
+        """Return features of some pictures, as many as there is time for.
+
+        Args:
+            most: training pictures; a quarter as many of validation.
+            seconds: after which no more are begun.
+
+        Returns:
+            None where there are no more pictures than ``most``, or not two of the training.
+        """
+        task = self._task
+        if len(task.training) <= most:
+            return None
+        until = time.monotonic() + seconds
+        rng = np.random.default_rng(task.config.seed)
+        tables: list[list[FeatureTable]] = [[], []]
+        for examples, count, found in zip(
+            (task.validation, task.training), (most // 4, most), tables, strict=True
+        ):
+            chosen = rng.permutation(len(examples))[:count]
+            for first in range(0, len(chosen), 4 * BATCH):
+                if found and time.monotonic() > until:
+                    break
+                some = _taken(examples, np.sort(chosen[first : first + 4 * BATCH]))
+                found.append(self._look("a first look", some, plain_view(self._size)))
+        validation, training = tables
+        return Gathered(joined(training), None, joined(validation) if validation else None)
+
+    def plain(self) -> Gathered:
+        """Return features of all training and validation pictures, and say if flips harm."""
+        task, view = self._task, plain_view(self._size)
+        plain = self._look("features", task.training, view)
+        validation = None
+        if task.validation:
+            validation = self._look("features of validation", task.validation, view)
+            if compared := _compared(task):
+                mirrored = self._look(
+                    "mirrored", _taken(task.validation, compared), mirrored_view(self._size)
+                )
+                _report_flip_harm(task, plain, validation.take(compared), mirrored)
+        return Gathered(plain, None, validation)
+
+    def with_views(self, gathered: Gathered, n_views: int) -> Gathered:
+        """Add augmented views, so many a picture.
+
+        Args:
+            gathered: by `plain`.
+            n_views: 0 adds none.
+        """
+        task = self._task
+        n_views = min(n_views, MOST_BYTES // gathered.plain.features.nbytes - 1)
+        if (left := task.seconds_left()) is not None:
+            one = self.seconds_per_picture() * len(gathered.plain)
+            n_views = min(n_views, int(SHARE_OF_TIME * left / one))
+        if n_views < 1:
+            return gathered
+        varied = augmented_view(task.augmentation, task.augmentation.facts(), task.config.seed)
+        examples, numbers = repeated(task.training, n_views)
+        views = self._look("features of views", examples, varied, numbers)
+        return Gathered(gathered.plain, views, gathered.validation)
+
+    def _refuse_small_budget(self, pictures: int, seconds: float, done: int) -> None:
+        """Stop where not even one pass fits into the time budget, as soon as that is plain.
+
+        Raises:
+            ConfigError: with what would do.
+        """
+        left, budget = self._task.seconds_left(), self._task.config.training.time_budget
+        if left is None or budget is None or done < PICTURES_TO_TELL:
+            return
+        missing = seconds * (1 - done / pictures) - left
+        if missing > 0:
+            raise ConfigError(
+                f"a time budget of {budget:.0f} s is too small: one pass over {pictures:,} "
+                f"pictures takes about {seconds:.0f} s here, and the export needs its time; give "
+                f"at least {budget + 1.5 * missing:.0f} s, or a cheaper --backbone"
+            )
+
+    @property
+    def _size(self) -> tuple[int, int]:
+        return self._task.classifier.image_size
+
+    def _look(
+        self,
+        name: str,
+        examples: Sequence[Example],
+        view: View,
+        numbers: Sequence[int] | None = None,
     ) -> FeatureTable:
+        listener, began, done = self._task.listener, time.perf_counter(), 0
+        listener.phase_started(name, 1, -(-len(examples) // BATCH))
+
         def on_batch(rows: int) -> None:
             nonlocal done
             done += rows
-            task.listener.step_done("features", 1, -(-done // BATCH), rows)
+            if done < len(examples):
+                seconds = (time.perf_counter() - began) / done * len(examples)
+                self._refuse_small_budget(len(examples), seconds, done)
+            listener.step_done(name, 1, -(-done // BATCH), rows)
 
-        table = extractor.extract(
+        table = self._extractor.extract(
             examples,
             view,
             numbers=numbers,
             identities=_identities(examples),
-            feed=task.feed,
+            feed=self._task.feed,
             on_batch=on_batch,
         )
         refuse_no_numbers(table)
+        if computed := len(table) - table.stored:
+            self._computed += computed
+            self._seconds += time.perf_counter() - began
         return table
-
-    plain = look(task.training, plain_view(size))
-    validation = look(task.validation, plain_view(size)) if task.validation else None
-    tables = [plain, *([validation] if validation else [])]
-    views = None
-    if n_views:
-        facts = task.augmentation.facts()
-        varied = augmented_view(task.augmentation, facts, task.config.seed)
-        examples, numbers = repeated(task.training, n_views)
-        views = look(examples, varied, numbers)
-        tables.append(views)
-    if compared and validation is not None:
-        mirrored = look([task.validation[place] for place in compared], mirrored_view(size))
-        _report_flip_harm(task, plain, validation.take(compared), mirrored)
-        tables.append(mirrored)
-    computed = sum(len(one) - one.stored for one in tables)
-    seconds = time.perf_counter() - began
-    return Gathered(plain, views, validation, computed / seconds if computed else None)
 
 
 def repeated(training: Sequence[Example], n_views: int) -> tuple[Sequence[Example], list[int]]:
@@ -111,11 +203,14 @@ def repeated(training: Sequence[Example], n_views: int) -> tuple[Sequence[Exampl
     for example in training:
         first.append(n_views * seen.get(example.key, 0))
         seen[example.key] = seen.get(example.key, 0) + 1
-    places = np.tile(np.arange(len(training)), n_views)
     numbers = [start + view for view in range(n_views) for start in first]
-    if isinstance(training, Dataset):
-        return training.take(places), numbers
-    return [training[int(place)] for place in places], numbers
+    return _taken(training, np.tile(np.arange(len(training)), n_views)), numbers
+
+
+def _taken(examples: Sequence[Example], places: Any) -> Sequence[Example]:
+    if isinstance(examples, Dataset):
+        return examples.take(np.asarray(places, np.int64))
+    return [examples[int(place)] for place in places]
 
 
 def _identities(examples: Sequence[Example]) -> Sequence[str] | None:

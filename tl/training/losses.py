@@ -9,7 +9,7 @@ from typing import Any
 
 import keras
 
-from tl.problem import Problem, Unit
+from tl.problem import Problem
 
 
 class SmoothedCrossEntropy(keras.losses.Loss):  # type: ignore[misc]
@@ -65,10 +65,11 @@ class StandardisedSquaredError(keras.losses.Loss):  # type: ignore[misc]
     """Squared error of values (batch, 1) in units of the training values' deviation.
 
     Args:
-        deviation: of the training values, so that the loss begins near 1 in any unit.
+        deviation: of the training values, so that the loss begins near 1 in any unit; a number, or
+            a variable (1, 1) that is read at every update.
     """
 
-    def __init__(self, deviation: float = 1.0, name: str = "loss", **options: Any) -> None:
+    def __init__(self, deviation: Any = 1.0, name: str = "loss", **options: Any) -> None:
         super().__init__(name=name, **options)
         self.deviation = deviation
 
@@ -105,25 +106,25 @@ class MicroF1(keras.metrics.Metric):  # type: ignore[misc]
 
 
 def loss_and_metric(
-    problem: Problem, unit: Unit, label_smoothing: float
+    problem: Problem, deviation: Any, label_smoothing: float
 ) -> tuple[keras.losses.Loss, keras.metrics.Metric]:
     """Return what a model of a problem is compiled with.
 
     Args:
         problem: what is learned.
-        unit: of the values; classes have none.
+        deviation: of the values, as in `StandardisedSquaredError`; classes have none.
         label_smoothing: as in the losses; values have none.
     """
-    return _COMPILED[problem](unit, label_smoothing)
+    return _COMPILED[problem](deviation, label_smoothing)
 
 
 _COMPILED: Mapping[
-    Problem, Callable[[Unit, float], tuple[keras.losses.Loss, keras.metrics.Metric]]
+    Problem, Callable[[Any, float], tuple[keras.losses.Loss, keras.metrics.Metric]]
 ] = {
     "single_label": lambda _, smoothing: (SmoothedCrossEntropy(smoothing), accuracy_metric()),
     "multi_label": lambda _, smoothing: (SmoothedBinaryCrossEntropy(smoothing), MicroF1()),
-    "regression": lambda unit, _: (
-        StandardisedSquaredError(unit.deviation),
+    "regression": lambda deviation, _: (
+        StandardisedSquaredError(deviation),
         keras.metrics.MeanAbsoluteError(name="mae"),
     ),
 }

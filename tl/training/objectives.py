@@ -115,3 +115,8 @@ _OBJECTIVES: Mapping[Problem, Callable[[int, Unit], Objective]] = {
     "multi_label": _sigmoid,
     "regression": _squares,
 }
+
+
+def score_name(problem: Problem) -> str:
+    """Return what the figure of a problem is called."""
+    return objective_of(problem, 2, Unit()).score_name

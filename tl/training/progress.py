@@ -6,8 +6,12 @@ from typing import Protocol
 
 SCORES = ("accuracy", "micro_f1", "mae")
 """Names of the figures beside the loss, one a problem."""
+PROBE = "probe"
+"""Name of the phase that solves the head on features of plain views: the first usable model."""
+STAGE_PROBE = "probe of stages"
+"""And of the one that does so on the stages that know most."""
 HEAD = "head"
-"""Name of the phase that learns from cached features."""
+"""Name of the phase that solves it on those of augmented views too."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,8 +46,8 @@ def kept_epoch(records: Sequence[EpochRecord]) -> EpochRecord | None:
 
 
 def throughput_unit(phase: str) -> str:
-    """Return what a phase counts: the head learns from cached features and sees no picture."""
-    return "cached views" if phase == HEAD else "pictures"
+    """Return what a phase counts: a head learns from cached features and sees no picture."""
+    return "pictures" if phase.startswith(("fine-tune", "pretrain")) else "cached views"
 
 
 _SHOWN = tuple(f"{side}{name}" for side in ("", "val_") for name in ("loss", *SCORES))

@@ -10,12 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tl.features import FeatureTable
-from tl.heads import moments_of
-from tl.problem import Problem, Unit
+from tl.heads import moments_of, value_unit
+from tl.problem import Problem
 from tl.training.gather import Gathered
 from tl.training.head import path_of, points, table_of
 from tl.training.objectives import objective_of
-from tl.training.probe import Table
+from tl.training.probe import solve_path
 
 HELD_OUT = 5
 """Without validation, one training picture in so many judges."""
@@ -73,9 +73,13 @@ def _probe(
 ) -> StageProbe:
     moments = moments_of(learnt.of_stages(taps), [learnt.widths[tap] for tap in taps])
     training, held_out = table_of(learnt, taps, moments), table_of(judging, taps, moments)
-    objective = objective_of(problem, n_outputs, _unit(training, problem))
+    objective = objective_of(
+        problem, n_outputs, value_unit(problem, training.labels, training.weights)
+    )
     # Every other penalty: the best of them is near the best of all.
-    path = points(training, held_out, path_of(objective, chosen=True)[::2], objective)
+    penalties = path_of(objective, chosen=True)[::2]
+    solutions = solve_path(training, n_outputs, penalties, objective)
+    path = points(solutions, training, held_out, objective)
     best = [point for point in path if point.best][-1]
     outputs = best.solution.outputs(held_out.features)
     wanted = objective.wanted(held_out.labels, 0.0)
@@ -86,10 +90,3 @@ def _probe(
         best.metrics[f"val_{objective.score_name}"],
         losses * held_out.weights,
     )
-
-
-def _unit(training: Table, problem: Problem) -> Unit:
-    if problem != "regression":
-        return Unit()
-    values = training.labels.astype(np.float64)
-    return Unit(float(values.mean()), float(values.std()) or 1.0)

@@ -12,6 +12,7 @@ from tl.config import RunConfig
 from tl.data.batches import PLAIN_FEED, Feed
 from tl.data.example import Example
 from tl.problem import Problem
+from tl.strategy import Decision
 from tl.training.progress import Listener
 from tl.training.standing import CheckpointWriter
 
@@ -30,11 +31,13 @@ class Task:
         on_best: given a classifier that is the best so far, to store it.
         on_flip_harm: told once if the augmentation mirrors and mirrored pictures are taken for
             other classes.
+        on_decision: told what ``auto`` has chosen, before it goes on.
         feed: how the training pictures are read.
         problem: what is learned of the pictures.
         checkpoints: keeps where the run stands, or None.
         backbone_facts: all that decides the backbone's features, for the name of their store.
         feature_folder: for stored features, or None to keep nothing.
+        seconds_left: gives the time until training has to end; None without a time budget.
     """
 
     classifier: Classifier
@@ -45,11 +48,13 @@ class Task:
     listener: Listener
     on_best: Callable[[Classifier], None]
     on_flip_harm: Callable[[FlipHarm], None] = lambda harm: None
+    on_decision: Callable[[Decision], None] = lambda decision: None
     feed: Feed = PLAIN_FEED
     problem: Problem = "single_label"
     checkpoints: CheckpointWriter | None = None
     backbone_facts: Mapping[str, Any] = field(default_factory=dict)
     feature_folder: Path | None = None
+    seconds_left: Callable[[], float | None] = lambda: None
 
     @property
     def steps_per_epoch(self) -> int:

@@ -12,21 +12,28 @@ import keras
 from tl.classifier import Classifier, attach_head
 from tl.data.batches import evaluation_batches, training_batches
 from tl.features import BATCH
-from tl.strategy import Phase, choose_phases
+from tl.strategy import Evidence, Executed, Phase, choose_phases, decide, epochs_in
 from tl.training.checkpoints import Checkpoint
+from tl.training.cost_estimate import update_cost
 from tl.training.fit import Diverged, PhaseState, compile_classifier, run_phase
-from tl.training.gather import gather
-from tl.training.head import train_head
+from tl.training.gather import Gathered, Gatherer
+from tl.training.head import lowest_loss, train_head
 from tl.training.mixed_batches import mixed_batches
+from tl.training.objectives import score_name
 from tl.training.optimizer import build_optimizer
-from tl.training.progress import EpochRecord
-from tl.training.stage_probes import best_taps, probe_stages
+from tl.training.progress import HEAD, PROBE, STAGE_PROBE, EpochRecord, kept_epoch
+from tl.training.stage_probes import StageProbe, best_taps, gain_of, probe_stages
 from tl.training.standing import Standing, restore_variables, standing_of
 from tl.training.task import Task
 from tl.training.updates import Updater
+from tl.words import counted
+from tl.zoo.cost import stage_costs
 
 SLOWER = 0.1
 """Factor of the learning rate after a phase diverged."""
+FIRST_PICTURES = 2000
+FIRST_SECONDS = 20.0
+"""A usable model exists within the first minute, however many pictures there are."""
 _log = logging.getLogger(__name__)
 
 
@@ -60,13 +67,7 @@ def train_classifier(task: Task, resumed: Checkpoint | None = None) -> Trained:
         # What is compiled may depend on them: the unit of values.
         task.classifier.model.set_weights(standing.state.best_weights)
     else:
-        gathered = gather(task)
-        training = task.config.training
-        if training.strategy == "stages":
-            n_outputs = task.classifier.head.output_shape[-1]
-            task = _tapping(task, best_taps(probe_stages(gathered, task.problem, n_outputs)))
-        records = train_head(task, gathered)
-        phases = choose_phases(training)
+        task, records, phases = _begin_with_heads(task)
         standing = Standing(phases=phases, records=records, state=_begin(task, records))
     for index in range(standing.phase, len(standing.phases)):
         if index != standing.phase:
@@ -77,26 +78,97 @@ def train_classifier(task: Task, resumed: Checkpoint | None = None) -> Trained:
     return Trained(task.classifier, standing.records)
 
 
+def _begin_with_heads(task: Task) -> tuple[Task, list[EpochRecord], tuple[Phase, ...]]:
+    """Solve heads on more and more, decide how to go on, and return the phases that do.
+
+    The first ones are there early and serve where a run is stopped; each has to beat the one
+    before on validation.
+    """
+    training, n_views = task.config.training, task.config.augment.feature_views
+    gatherer = Gatherer(task)
+    if some := gatherer.sample(FIRST_PICTURES, FIRST_SECONDS):
+        train_head(task, some, "a first head")
+    plain = gatherer.plain()
+    is_probed = training.strategy in ("stages", "auto")
+    records = own = train_head(task, plain, PROBE if n_views or is_probed else HEAD)
+    strategy: Executed = "features" if training.strategy == "auto" else training.strategy
+    if is_probed:
+        probes = probe_stages(plain, task.problem, task.classifier.head.output_shape[-1])
+        taps = best_taps(probes)
+        if training.strategy == "auto":
+            decision = decide(_evidence(task, plain, probes, gatherer))
+            task.on_decision(decision)
+            strategy = decision.strategy
+            taps = taps if decision.reads_stages else task.classifier.taps
+        if taps != task.classifier.taps:
+            task = _tapping(task, taps)
+            own = train_head(task, plain, STAGE_PROBE, first_step=records[-1].step)
+            records = [*records, *own]
+    gathered = gatherer.with_views(plain, n_views)
+    if gathered is not plain:
+        records = [*records, *train_head(task, gathered, HEAD, lowest_loss(own), records[-1].step)]
+    seconds = epoch_seconds(task, gatherer, len(plain.plain))[strategy]
+    epochs = epochs_in(task.seconds_left(), seconds, training.epochs)
+    if seconds and epochs < training.epochs:
+        _log.warning(
+            "the time budget has room for %s of fine-tuning, about %.0f s each",
+            counted(epochs, "epoch"),
+            seconds,
+        )
+    return task, records, choose_phases(training, strategy, epochs)
+
+
+def epoch_seconds(task: Task, gatherer: Gatherer, n_pictures: int) -> dict[Executed, float]:
+    """Estimate the time of an epoch by strategy; 0 where nothing is fine-tuned."""
+    classifier = task.classifier
+    costs = stage_costs(classifier.backbone, classifier.stages)
+    plain = gatherer.seconds_per_picture() * n_pictures
+    return {
+        "features": 0.0,
+        "stages": 0.0,
+        "last": plain * update_cost(costs, task.config.training.last_stages),
+        "all": plain * update_cost(costs, None),
+    }
+
+
+def _evidence(
+    task: Task, plain: Gathered, probes: tuple[StageProbe, ...], gatherer: Gatherer
+) -> Evidence:
+    """Collect what the choice of a strategy rests on."""
+    classifier = task.classifier
+    last = next(one for one in probes if one.taps == (len(classifier.stages) - 1,))
+    best = min(probes, key=lambda one: one.loss)
+    gain, error = gain_of(best, last)
+    return Evidence(
+        pictures_per_class=len(plain.plain) / classifier.head.output_shape[-1],
+        score_name=score_name(task.problem),
+        last_score=last.score,
+        best_taps=best.taps,
+        best_score=best.score,
+        gain=gain,
+        gain_error=error,
+        epoch_seconds=epoch_seconds(task, gatherer, len(plain.plain)),
+    )
+
+
 def _tapping(task: Task, taps: tuple[int, ...]) -> Task:
     """Return a task whose classifier has a new head, on some stages of the same backbone."""
-    if taps == task.classifier.taps:
-        return task
     classifier = attach_head(
         task.classifier.backbone,
         n_classes=task.classifier.head.output_shape[-1],
         dropout=task.config.model.dropout,
         problem=task.problem,
         taps=taps,
+        hidden=task.config.model.hidden,
     )
     return dataclasses.replace(task, classifier=classifier)
 
 
 def _begin(task: Task, records: Sequence[EpochRecord]) -> PhaseState:
     """Return the state before the first update: what the model has now is what is to be beaten."""
-    losses = [one.metrics.get("val_loss", math.inf) for one in records if one.best]
-    return PhaseState(
-        best_loss=min(losses, default=math.inf), best_weights=task.classifier.model.get_weights()
-    )
+    kept = kept_epoch(records)
+    loss = math.inf if kept is None else kept.metrics.get("val_loss", math.inf)
+    return PhaseState(best_loss=loss, best_weights=task.classifier.model.get_weights())
 
 
 def _run(task: Task, standing: Standing, resumed: Checkpoint | None) -> None:
@@ -164,6 +236,7 @@ def _fine_tune(task: Task, standing: Standing, resumed: Checkpoint | None) -> No
         patience=config.patience,
         on_best=lambda: task.on_best(classifier),
         on_update=lambda: keep(writer.write_if_due) if writer else None,
+        has_time=lambda seconds: (left := task.seconds_left()) is None or left > seconds,
     )
 
 

@@ -1,6 +1,7 @@
 """Mixing depends on the step alone, keeps what weights mean, and a model learns from it."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import grain
@@ -84,6 +85,27 @@ def test_values_are_blended_by_the_shares_of_their_pictures() -> None:
     np.testing.assert_allclose(mixed_values[:, 0], images.mean(axis=(1, 2, 3)), atol=0.6)
     assert not np.array_equal(mixed_values, values)
     np.testing.assert_allclose(mass, 1, atol=1e-6)
+
+
+def test_fine_tuning_learns_several_labels_from_mixed_batches(
+    training_setup: Setup, shapes: Path
+) -> None:
+    from tl.config import DataConfig
+    from tl.data.prepare import prepare_data
+
+    data = prepare_data(str(shapes), DataConfig(), seed=0, cache=None)
+    setup = training_setup(
+        **{"training.strategy": "last", "augment.cutmix": 1.0, "augment.mixup": 0.4,
+           "training.epochs": 4, "training.learning_rate": 1e-3, "training.penalty": 1e4}
+    )  # fmt: skip
+    setup |= {"training": data.side("train"), "validation": data.side("val")}
+
+    records = train_classifier(Task(**setup, problem="multi_label")).records
+
+    losses = [one.metrics["val_loss"] for one in records]
+    assert losses[0] > 0.6  # the head is held near not knowing: log 2
+    assert min(losses) < 0.5
+    assert all(0 <= one.metrics["val_micro_f1"] <= 1 for one in records)
 
 
 def test_fine_tuning_learns_from_mixed_batches(training_setup: Setup) -> None:
