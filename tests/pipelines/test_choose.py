@@ -264,17 +264,18 @@ def test_backbone_auto_takes_the_winner_and_says_why(
     assert {word for line in table for word in line.split() if word in names} == set(names)
 
 
-def test_backbone_auto_without_time_takes_the_usual_one_untried(
+def test_backbone_auto_within_a_tenth_of_too_little_time_takes_the_usual_one_untried(
     config: RunConfig, shared: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from pipelines import choose
     from pipelines.plan import make_plan
 
     monkeypatch.setenv("TL_WEIGHTS_DIR", str(shared / "weights"))
-    monkeypatch.setattr(choose, "AUTO_BUDGET_S", 1e-3)
+    training = dataclasses.replace(config.training, time_budget=0.01)
     said: list[str] = []
 
-    plan = choose.settle_backbone(make_plan(config), said.append)
+    hasty = make_plan(dataclasses.replace(config, training=training))
+    plan = choose.settle_backbone(hasty, said.append)
 
     assert (plan.backbone.name, plan.candidates) == ("tl_small", ())
     assert plan.weights is not None

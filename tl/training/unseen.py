@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 
 from tl.data.strata import Rows, stratified_folds
 from tl.errors import DatasetError
-from tl.heads import moments_of
-from tl.problem import Problem, Unit
+from tl.heads import moments_of, value_unit
+from tl.problem import Problem
 from tl.training.head import path_of, points
 from tl.training.objectives import Floats, Labels, Objective, objective_of
-from tl.training.probe import Table
+from tl.training.probe import Table, solve_path
 
 FOLDS = 5
 ENOUGH = 1000
@@ -106,10 +106,7 @@ def scoring_of(problem: Problem, n_outputs: int, labels: Labels) -> Objective:
         labels: of all pictures. Their mean and deviation are the unit of values, in all rounds the
             same: a linear probe with a bias finds the same answers in any.
     """
-    unit = Unit()
-    if problem == "regression":
-        values = labels.astype(np.float64)
-        unit = Unit(float(values.mean()), float(values.std()) or 1.0)
+    unit = value_unit(problem, labels, np.ones(len(labels), np.float32))
     return objective_of(problem, n_outputs, unit)
 
 
@@ -138,7 +135,8 @@ def unseen_outputs(
             for rows in (learnt, judges)
         )
         wanted = objective.wanted(held_out.labels, 0.0)
-        for place, point in enumerate(points(training, held_out, penalties, objective)):
+        solutions = solve_path(training, objective.n_outputs, penalties, objective)
+        for place, point in enumerate(points(solutions, training, held_out, objective)):
             said = point.solution.outputs(held_out.features)
             outputs[place, judges] = said
             losses[place, judges] = objective.losses(said, wanted)[0]
