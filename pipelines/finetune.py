@@ -81,7 +81,7 @@ class FinetuneResult:
         run: its folder.
         exported: the published version; None where this machine cannot export (no TensorFlow).
         records: of every epoch.
-        model: the trained Keras model, RGB of 0 to 255 -> logits or values.
+        model: a plain Keras model with the trained weights, RGB of 0 to 255 -> logits or values.
         tracking_fault: why the experiment store does not have everything, or None.
         seconds: wall time by stage.
     """
@@ -213,10 +213,15 @@ def _run(
         run=folder,
         exported=exported,
         records=tuple(trained.records),
-        model=trained.classifier.model,
+        model=_plain(trained.classifier.model),
         tracking_fault=fault,
         seconds=stopwatch.seconds,
     )
+
+
+def _plain(model: keras.Model) -> keras.Model:
+    """Return the same layers without the optimizer, which only tl knows how to load."""
+    return keras.Model(model.input, model.output, name=model.name)
 
 
 def _tracker(plan: Plan, folder: Path) -> JournalTracker:

@@ -4,9 +4,11 @@ From a notebook::
 
     import tl
     result = tl.finetune(dataset="flower_photos", strategy="features")
+    result.model  # a plain keras.Model
     tl.evaluate(result.exported.path, "flower_photos").metrics["top_1_accuracy"]
 """
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -15,18 +17,21 @@ if TYPE_CHECKING:
     from pipelines.evaluate import Evaluation
     from pipelines.finetune import FinetuneResult
 
-__all__ = ["evaluate", "finetune"]
+__all__ = ["evaluate", "finetune", "resume"]
 
 # TensorFlow takes seconds to import, so nothing is until one of these is called. By name, because
 # the layers below must not know the pipelines.
 _PIPELINES = "pipelines"
 
 
-def finetune(dataset: str, **settings: Any) -> "FinetuneResult":
+def finetune(
+    dataset: str, *, say: Callable[[str], None] = print, **settings: Any
+) -> "FinetuneResult":
     """Fine-tune on a folder of pictures and export the result.
 
     Args:
-        dataset: folder with one sub-folder a class, or a built-in name.
+        dataset: folder with one sub-folder a class, a table, an archive, or a built-in name.
+        say: receives one-line reports of what happens.
         settings: keys of `tl.config.RunConfig`; those of its groups by their own name
             (``strategy="last"``, ``epochs=5``, ``image_size=96``).
 
@@ -42,7 +47,32 @@ def finetune(dataset: str, **settings: Any) -> "FinetuneResult":
 
     flags = {"dataset": dataset, **{setting_key(name): value for name, value in settings.items()}}
     plan = importlib.import_module(f"{_PIPELINES}.plan").make_plan(read_config(None, (), flags))
-    result: FinetuneResult = importlib.import_module(f"{_PIPELINES}.finetune").finetune(plan)
+    run = importlib.import_module(f"{_PIPELINES}.finetune").finetune
+    result: FinetuneResult = run(plan, None, say)
+    return result
+
+
+def resume(
+    run: "str | Path", *, force: bool = False, say: Callable[[str], None] = print
+) -> "FinetuneResult":
+    """Go on with a run that was stopped or killed, to the same end.
+
+    Args:
+        run: its folder, or the beginning or end of its name below ``runs/``.
+        force: go on although pictures or labels have changed.
+        say: receives one-line reports of what happens.
+
+    Raises:
+        TlError: as the command line would report.
+    """
+    import importlib
+
+    from tl.run_folder import find_run
+
+    plan = importlib.import_module(f"{_PIPELINES}.resume").plan_resumption
+    resumption = plan(find_run(str(run)), force=force)
+    go_on = importlib.import_module(f"{_PIPELINES}.finetune").resume
+    result: FinetuneResult = go_on(resumption, None, say)
     return result
 
 
