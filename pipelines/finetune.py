@@ -21,7 +21,9 @@ from typing import Any
 
 import keras
 
+from pipelines.backbone_features import backbone_facts, feature_folder
 from pipelines.best_weights import BestWeights
+from pipelines.choose import settle_backbone
 from pipelines.contact_sheet import write_sheet
 from pipelines.export import Exported
 from pipelines.feed import make_feed
@@ -42,7 +44,6 @@ from tl.augment.recipes import Augmentation
 from tl.classifier import Classifier, build_classifier
 from tl.data.balance import balance_classes
 from tl.data.batches import Feed, decoded_pictures
-from tl.data.inspect import cache_folder
 from tl.data.split import write_split
 from tl.errors import ConfigError, ExportError, Interrupted, TrackingError, TrainingError
 from tl.run_folder import (
@@ -110,6 +111,8 @@ def finetune(
     Raises:
         TlError: with what is kept of the run.
     """
+    began = time.monotonic() if began is None else began  # a choice is a part of the time
+    plan = settle_backbone(plan, say)
     folder = RUNS / new_run_id(plan.name)
     return _run(plan, folder, None, listener or Silent(), say, began)
 
@@ -261,6 +264,7 @@ def _train(
     rehearse: "_Rehearsal",
     began: float,
 ) -> Trained:
+    assert plan.weights is not None  # only a dry run has none
     augmentation = _augmentation(plan, folder, tracker)
     budget = plan.config.training.time_budget
     n_measured = len(plan.data.side("test")) or len(plan.data.side("val"))
@@ -291,8 +295,8 @@ def _train(
             checkpoints=CheckpointWriter(
                 folder / CHECKPOINTS, plan.config.training.checkpoint_seconds
             ),
-            backbone_facts=_backbone_facts(plan),
-            feature_folder=_feature_folder(plan),
+            backbone_facts=backbone_facts(plan.backbone, plan.weights, plan.image_size),
+            feature_folder=feature_folder(plan.config.data, plan.weights),
             seconds_left=seconds_left,
         )
         trained = train_classifier(task, resumed)
@@ -311,26 +315,6 @@ def _report_decision(
     path.write_text(json.dumps(dataclasses.asdict(decision), indent=2) + "\n")
     tracker.artifact(path)
     tracker.tags({"tl.strategy": f"auto: {decision.strategy}"})
-
-
-def _backbone_facts(plan: Plan) -> dict[str, Any]:
-    """Return all that decides what the frozen backbone says of a view."""
-    assert plan.weights is not None
-    return {
-        "backbone": plan.backbone.name,
-        "weights": plan.weights.sha256,
-        "size": list(plan.image_size),
-        "precision": keras.config.dtype_policy().name,
-        "backend": keras.backend.backend(),
-        "versions": [keras.__version__, package_versions().get(keras.backend.backend())],
-    }
-
-
-def _feature_folder(plan: Plan) -> Path | None:
-    """Return where features are kept; random weights have none that come again."""
-    assert plan.weights is not None
-    kept = plan.config.data.keep_features and plan.weights.sha256 is not None
-    return cache_folder() / "features" if kept else None
 
 
 def _flip_words(harm: FlipHarm, plan: Plan, log: Any) -> str:

@@ -158,8 +158,10 @@ def plan_lines(plan: "Plan") -> list[str]:
     if plan.backbone_reason:
         lines.append(click.style(f"backbone  >>> {plan.backbone_reason} <<<", bold=True))
     weights = f", {plan.weights.source}" if plan.weights else ""
+    if not plan.candidates:
+        height, width = plan.image_size
+        lines.append(f"backbone  {plan.backbone.name} at {height} x {width}{weights}")
     lines += [
-        f"backbone  {plan.backbone.name} at {plan.image_size[0]} x {plan.image_size[1]}{weights}",
         f"training  {STRATEGIES[plan.config.training.strategy]}; "
         f"augmentation {plan.recipe}; seed {plan.config.seed}",
         f"output    {plan.model_folder}",
