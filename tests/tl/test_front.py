@@ -61,3 +61,24 @@ def test_notebook_gets_a_plain_model_metrics_and_paths(
 def test_unknown_setting_is_named() -> None:
     with pytest.raises(ConfigError, match="unknown setting 'epoch'; did you mean 'epochs'"):
         tl.finetune("digits", epoch=3)
+
+
+@pytest.mark.parametrize("budget", ["soon", "0s", "-5"])
+def test_time_that_is_none_is_refused(budget: str) -> None:
+    with pytest.raises(ConfigError, match="time_budget '"):
+        tl.finetune("digits", time_budget=budget)
+    with pytest.raises(ConfigError, match="time_budget '"):
+        tl.choose("digits", time_budget=budget)
+
+
+@pytest.mark.slow
+def test_notebook_chooses_among_what_is_here(
+    pictures: Path, settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    monkeypatch.delenv("TL_WEIGHTS_DIR", raising=False)
+    said: list[str] = []
+
+    choice = tl.choose(str(pictures), image_size=32, time_budget="2m", say=said.append)
+
+    assert choice.ranking.recommended == "tl_small"

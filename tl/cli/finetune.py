@@ -10,6 +10,7 @@ import click
 
 from tl.cli.shown_path import shown_path
 from tl.config import read_config, setting_key
+from tl.durations import parse_duration
 from tl.errors import ConfigError
 from tl.words import counted
 
@@ -49,6 +50,7 @@ STRATEGIES = {
     help="The head only, on the stages that know most, the last stage too, or everything; auto "
     "decides by measurement.  [default: auto]",
 )
+@click.option("--time-budget", metavar="TIME", help="Of the whole command, such as 10m.")
 @click.option("--seed", type=int, help="Of split, order and augmentation.  [default: 0]")
 @click.option("--output", help="Folder that receives NAME/VERSION.  [default: models]")
 @click.option("--experiment", help="MLflow experiment.  [default: the model's name]")
@@ -85,6 +87,8 @@ def finetune(
     began = time.monotonic()
     from pipelines.plan import make_plan
 
+    if flags["time_budget"] is not None:
+        flags["time_budget"] = parse_duration(flags["time_budget"], "--time-budget")
     values = {setting_key(key): value for key, value in flags.items()}
     resumption = _resumption(resume, file, settings, values, force) if resume else None
     if resumption is not None:
