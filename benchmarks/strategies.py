@@ -3,7 +3,7 @@
     python benchmarks/strategies.py DATA WEIGHTS [NAME ...]
 
 NAME is flowers, few_flowers (10 a class), digits, fashion or cifar10 (5,000 pictures); all of them
-without one. DATA is a folder with flower_photos/, cifar10_jpeg.tar.gz and fashion_mnist/, WEIGHTS one
+without one. DATA has flower_photos/, cifar10_jpeg.tar.gz and fashion_mnist/, WEIGHTS is a folder
 with the file of MobileNet 0.25. Every row is a whole `tl finetune` command in a process of its own,
 import, export, evaluation and MLflow included; the cell that `auto` chose is printed with the rank
 that it has among the four by test accuracy, and by how much the best is better, in standard errors.
