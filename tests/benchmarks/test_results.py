@@ -55,7 +55,7 @@ def test_journal_of_a_real_run_is_understood(trained: Any) -> None:
 
     epochs = parse_journal(journal, began=0.0)
 
-    assert epochs[0].phase == "head"
+    assert epochs[0].phase == "probe"
     assert [one.seconds for one in epochs] == sorted(one.seconds for one in epochs)
     assert all(0 <= one.val_accuracy <= 1 for one in epochs)
     assert len(epochs) == len(trained.result.records)

@@ -108,6 +108,7 @@ class Slow(Silent):
         self.epochs.append(record)
 
 
+@pytest.mark.slow
 def test_fine_tuning_ends_with_its_time(
     pictures: Path, settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:

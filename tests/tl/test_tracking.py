@@ -60,9 +60,9 @@ def test_store_has_every_epoch_of_every_phase_at_its_step(
     client: Any, run: Any, trained: Any
 ) -> None:
     records = trained.result.records
-    assert {record.phase for record in records} == {"head", "fine-tune last"}
+    assert {record.phase for record in records} == {"probe", "head", "fine-tune last"}
     for name in ("loss", "accuracy", "val_loss", "val_accuracy"):
-        for phase in ("head", "fine-tune last"):
+        for phase in ("probe", "head", "fine-tune last"):
             mine = [record for record in records if record.phase == phase]
             key = f"{phase.replace(' ', '_')}.{name}"
             history = client.get_metric_history(run.info.run_id, key)
