@@ -158,8 +158,10 @@ def _run(
     stopwatch = _Stopwatch()
     tracker = _tracker(plan, folder)
     try:
-        device = prepare_device(plan.config.training.mixed_precision)
+        device = prepare_device(plan.config.training)
         say(f"training on {device.description}, {device.precision}")
+        for note in device.notes:
+            say(note)
         record = run_record(plan, folder, device)
         earlier = read_record(folder) if resumed is not None else None
         if earlier is not None:
@@ -175,8 +177,9 @@ def _run(
         rehearse = _Rehearsal(folder, device, say, stopwatch, is_done=resumed is not None)
         with stopwatch("train"):
             trained = _train(
-                plan, classifier, folder, feed, tracker, listener, say, resumed, rehearse, began
-            )
+                plan, classifier, folder, feed, tracker, listener, say, resumed, rehearse, began,
+                device,
+            )  # fmt: skip
             record = read_record(folder)
         with stopwatch("export and evaluate"):
             exported = _export(folder, plan, device, say)
@@ -254,6 +257,7 @@ def _train(
     resumed: Checkpoint | None,
     rehearse: "_Rehearsal",
     began: float,
+    device: Device,
 ) -> Trained:
     augmentation = _augmentation(plan, folder, tracker)
     budget = plan.config.training.time_budget
@@ -290,6 +294,8 @@ def _train(
             backbone_facts=_backbone_facts(plan),
             feature_folder=_feature_folder(plan),
             seconds_left=seconds_left,
+            device=device,
+            say=lambda line: _say_and_keep(line, say, log),
         )
         return train_classifier(task, resumed)
 
@@ -335,6 +341,12 @@ def _feature_folder(plan: Plan) -> Path | None:
     assert plan.weights is not None
     kept = plan.config.data.keep_features and plan.weights.sha256 is not None
     return cache_folder() / "features" if kept else None
+
+
+def _say_and_keep(line: str, say: Callable[[str], None], log: Any) -> None:
+    """Say what was found by trying, and keep it in the run's log."""
+    say(line)
+    log.write(line + "\n")
 
 
 def _flip_words(harm: FlipHarm, plan: Plan, log: Any) -> str:

@@ -112,7 +112,7 @@ def build_optimizer(
 def averaged_weights(model: keras.Model) -> Iterator[None]:
     """Give a model the moving average of its weights while a block runs, where there is one."""
     inner = getattr(model.optimizer, "inner_optimizer", model.optimizer)
-    if not (inner.use_ema and inner.built and int(inner.iterations)):
+    if not (inner.use_ema and inner.built and int(ops.convert_to_numpy(inner.iterations))):
         yield
         return
     own = [keras.ops.convert_to_numpy(one) for one in model.trainable_variables]
