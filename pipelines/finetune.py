@@ -57,6 +57,14 @@ from tl.strategy import Decision, decision_lines
 from tl.tracking import JournalTracker, Tracker, default_store
 from tl.training.checkpoints import Checkpoint, remove_checkpoints
 from tl.training.devices import Device, prepare_device
+from tl.training.precision import (
+    SMALLEST_NETWORK,
+    WORTH_IT,
+    bfloat16_gain,
+    cpu_name,
+    has_bfloat16,
+    remembered_gain,
+)
 from tl.training.progress import (
     EpochRecord,
     Listener,
@@ -66,6 +74,7 @@ from tl.training.standing import CheckpointWriter
 from tl.training.stored_weights import save_weights
 from tl.training.task import Task
 from tl.training.tuning import Trained, train_classifier
+from tl.zoo.build import build_backbone
 
 SECONDS_A_MEASURED_PICTURE = 0.01
 """Through the exported model; less on most machines."""
@@ -158,7 +167,7 @@ def _run(
     stopwatch = _Stopwatch()
     tracker = _tracker(plan, folder)
     try:
-        device = prepare_device(plan.config.training)
+        device = prepare_device(plan.config.training, lambda: _bfloat16_pays(plan, say))
         say(f"training on {device.description}, {device.precision}")
         for note in device.notes:
             say(note)
@@ -232,6 +241,33 @@ def _tracker(plan: Plan, folder: Path) -> JournalTracker:
             f"cannot write the run to {folder.absolute()}: {error.strerror or error}. Work in a "
             "folder that you may write to, on a disk with room"
         ) from error
+
+
+def _bfloat16_pays(plan: Plan, say: Callable[[str], None]) -> bool:
+    """Return whether this CPU computes the plan's network so much faster in bfloat16."""
+    cpuinfo = Path("/proc/cpuinfo")
+    text = cpuinfo.read_text() if cpuinfo.is_file() else ""
+    if plan.backbone.parameters < SMALLEST_NETWORK or not has_bfloat16(text):
+        return False
+    facts = {
+        "cpu": cpu_name(text),
+        "cores": os.cpu_count(),
+        "backbone": plan.backbone.name,
+        "size": list(plan.image_size),
+        "backend": keras.backend.backend(),
+        "versions": [keras.__version__, package_versions().get(keras.backend.backend())],
+    }
+    gain = remembered_gain(
+        cache_folder() / "precision",
+        facts,
+        lambda: bfloat16_gain(lambda: build_backbone(plan.backbone, plan.image_size)),
+    )
+    pays = gain >= WORTH_IT
+    say(
+        f"this CPU computes {plan.backbone.name} {gain:.2f} times as fast in bfloat16"
+        f"{'' if pays else f': less than {WORTH_IT}, so not used'}"
+    )
+    return pays
 
 
 def _build(plan: Plan, taps: tuple[int, ...] | None) -> Classifier:

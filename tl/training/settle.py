@@ -9,6 +9,7 @@ import logging
 from collections.abc import Callable
 
 import keras
+import numpy as np
 
 from tl.training.fit import compile_classifier
 from tl.training.replicas import compare_replicas
@@ -66,7 +67,7 @@ def settle(task: Task, make_updater: MakeUpdater, batch: Batch) -> Settled:
     """
     training, device = task.config.training, task.device
     model = task.classifier.model
-    before = [keras.ops.convert_to_numpy(one) for one in model.variables]
+    before = [np.array(keras.ops.convert_to_numpy(one)) for one in model.variables]
     through_xla = _is_xla_asked_for(task)
 
     def rate_of(settled: Settled) -> float | None:
@@ -76,7 +77,8 @@ def settle(task: Task, make_updater: MakeUpdater, batch: Batch) -> Settled:
     size = training.batch_size
     if size == "auto":
         sizes = sizes_to_try(len(task.training), device.kind)
-        size, rates = sizes[0], {}
+        rates: dict[int, float | None] = {}
+        size = sizes[0]
         if len(sizes) > 1:
             size, rates = fastest_size(lambda one: rate_of(Settled(one, through_xla)), sizes)
         task.say(size_line(size, rates))

@@ -36,7 +36,7 @@ def test_precision_on_a_cpu_follows_the_trial() -> None:
 
 
 def test_deterministic_changes_nothing_on_a_cpu_and_says_so() -> None:
-    import tensorflow as tf
+    from tensorflow.python.framework.config import is_op_determinism_enabled
 
     device = prepare_device(TrainingConfig(deterministic=True))
 
@@ -44,7 +44,7 @@ def test_deterministic_changes_nothing_on_a_cpu_and_says_so() -> None:
     assert device.notes == (
         "--deterministic changes nothing on a CPU: the same seed gives the same weights",
     )
-    assert not tf.python.framework.config.is_op_determinism_enabled()
+    assert not is_op_determinism_enabled()
 
 
 def test_more_replicas_than_devices_are_refused() -> None:
