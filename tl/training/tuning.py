@@ -270,14 +270,22 @@ def _compiler(task: Task, phase: Phase, xla: bool) -> Callable[[keras.Model, int
     """Return what compiles a model for a phase, for batches in so many parts."""
     training, classifier = task.config.training, task.classifier
     total = task.steps_per_epoch * phase.epochs
+    factor_of = layer_factors(classifier, training.layer_decay)
 
     def compile_for(model: keras.Model, micro_batches: int) -> None:
+        # By place: Keras gives layers without a name of their own another one in a copy.
+        factors = {
+            one.path: factor_of(original)
+            for one, original in zip(
+                model.trainable_variables, classifier.model.trainable_variables, strict=True
+            )
+        }
         optimizer = build_optimizer(
             learning_rate=phase.learning_rate,
             total_steps=total,
             warmup_steps=round(training.warmup_fraction * total),
             weight_decay=training.weight_decay,
-            factor_of=layer_factors(classifier, training.layer_decay),
+            factor_of=lambda variable: factors[variable.path],
             ema_momentum=training.ema,
             micro_batches=micro_batches,
         )
