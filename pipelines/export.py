@@ -191,6 +191,7 @@ def _write_model(weights: Path, record: RunRecord, version: Path) -> None:
             dropout=0.0,
             problem=record.problem,
             taps=record.taps,
+            hidden=record.config.model.hidden,
         )
         classifier.model.load_weights(weights)
     finally:

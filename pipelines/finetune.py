@@ -21,10 +21,14 @@ from typing import Any
 
 import keras
 
+from pipelines.backbone_features import backbone_facts, feature_folder
+from pipelines.best_weights import BestWeights
+from pipelines.choose import settle_backbone
 from pipelines.contact_sheet import write_sheet
 from pipelines.export import Exported
 from pipelines.feed import make_feed
 from pipelines.plan import Plan
+from pipelines.precision import bfloat16_pays
 from pipelines.resume import Resumption
 from pipelines.run_facts import (
     Recording,
@@ -41,7 +45,6 @@ from tl.augment.recipes import Augmentation
 from tl.classifier import Classifier, build_classifier
 from tl.data.balance import balance_classes
 from tl.data.batches import Feed, decoded_pictures
-from tl.data.inspect import cache_folder
 from tl.data.split import write_split
 from tl.errors import ConfigError, ExportError, Interrupted, TrackingError, TrainingError
 from tl.run_folder import (
@@ -57,24 +60,14 @@ from tl.strategy import Decision, decision_lines
 from tl.tracking import JournalTracker, Tracker, default_store
 from tl.training.checkpoints import Checkpoint, remove_checkpoints
 from tl.training.devices import Device, prepare_device
-from tl.training.precision import (
-    SMALLEST_NETWORK,
-    WORTH_IT,
-    bfloat16_gain,
-    cpu_name,
-    has_bfloat16,
-    remembered_gain,
-)
 from tl.training.progress import (
     EpochRecord,
     Listener,
     Silent,
 )
 from tl.training.standing import CheckpointWriter
-from tl.training.stored_weights import save_weights
 from tl.training.task import Task
 from tl.training.tuning import Trained, train_classifier
-from tl.zoo.build import build_backbone
 
 SECONDS_A_MEASURED_PICTURE = 0.01
 """Through the exported model; less on most machines."""
@@ -89,7 +82,7 @@ class FinetuneResult:
         run: its folder.
         exported: the published version; None where this machine cannot export (no TensorFlow).
         records: of every epoch.
-        model: the trained Keras model, RGB of 0 to 255 -> logits or values.
+        model: a plain Keras model with the trained weights, RGB of 0 to 255 -> logits or values.
         tracking_fault: why the experiment store does not have everything, or None.
         seconds: wall time by stage.
     """
@@ -119,6 +112,8 @@ def finetune(
     Raises:
         TlError: with what is kept of the run.
     """
+    began = time.monotonic() if began is None else began  # a choice is a part of the time
+    plan = settle_backbone(plan, say)
     folder = RUNS / new_run_id(plan.name)
     return _run(plan, folder, None, listener or Silent(), say, began)
 
@@ -167,7 +162,7 @@ def _run(
     stopwatch = _Stopwatch()
     tracker = _tracker(plan, folder)
     try:
-        device = prepare_device(plan.config.training, lambda: _bfloat16_pays(plan, say))
+        device = prepare_device(plan.config.training, lambda: bfloat16_pays(plan, say))
         say(f"training on {device.description}, {device.precision}")
         for note in device.notes:
             say(note)
@@ -222,10 +217,15 @@ def _run(
         run=folder,
         exported=exported,
         records=tuple(trained.records),
-        model=trained.classifier.model,
+        model=_plain(trained.classifier.model),
         tracking_fault=fault,
         seconds=stopwatch.seconds,
     )
+
+
+def _plain(model: keras.Model) -> keras.Model:
+    """Return the same layers without the optimizer, which only tl knows how to load."""
+    return keras.Model(model.input, model.output, name=model.name)
 
 
 def _tracker(plan: Plan, folder: Path) -> JournalTracker:
@@ -243,33 +243,6 @@ def _tracker(plan: Plan, folder: Path) -> JournalTracker:
         ) from error
 
 
-def _bfloat16_pays(plan: Plan, say: Callable[[str], None]) -> bool:
-    """Return whether this CPU computes the plan's network so much faster in bfloat16."""
-    cpuinfo = Path("/proc/cpuinfo")
-    text = cpuinfo.read_text() if cpuinfo.is_file() else ""
-    if plan.backbone.parameters < SMALLEST_NETWORK or not has_bfloat16(text):
-        return False
-    facts = {
-        "cpu": cpu_name(text),
-        "cores": os.cpu_count(),
-        "backbone": plan.backbone.name,
-        "size": list(plan.image_size),
-        "backend": keras.backend.backend(),
-        "versions": [keras.__version__, package_versions().get(keras.backend.backend())],
-    }
-    gain = remembered_gain(
-        cache_folder() / "precision",
-        facts,
-        lambda: bfloat16_gain(lambda: build_backbone(plan.backbone, plan.image_size)),
-    )
-    pays = gain >= WORTH_IT
-    say(
-        f"this CPU computes {plan.backbone.name} {gain:.2f} times as fast in bfloat16"
-        f"{'' if pays else f': less than {WORTH_IT}, so not used'}"
-    )
-    return pays
-
-
 def _build(plan: Plan, taps: tuple[int, ...] | None) -> Classifier:
     return build_classifier(
         plan.backbone,
@@ -279,6 +252,7 @@ def _build(plan: Plan, taps: tuple[int, ...] | None) -> Classifier:
         dropout=plan.config.model.dropout,
         problem=plan.data.problem,
         taps=taps,
+        hidden=plan.config.model.hidden,
     )
 
 
@@ -295,13 +269,12 @@ def _train(
     began: float,
     device: Device,
 ) -> Trained:
+    assert plan.weights is not None  # only a dry run has none
     augmentation = _augmentation(plan, folder, tracker)
     budget = plan.config.training.time_budget
     n_measured = len(plan.data.side("test")) or len(plan.data.side("val"))
 
-    def store(best: Classifier) -> None:
-        _store(folder, best)
-        rehearse()
+    store = BestWeights(folder, say, on_stored=rehearse)
 
     def seconds_left() -> float | None:
         if budget is None:
@@ -327,23 +300,15 @@ def _train(
             checkpoints=CheckpointWriter(
                 folder / CHECKPOINTS, plan.config.training.checkpoint_seconds
             ),
-            backbone_facts=_backbone_facts(plan),
-            feature_folder=_feature_folder(plan),
+            backbone_facts=backbone_facts(plan.backbone, plan.weights, plan.image_size),
+            feature_folder=feature_folder(plan.config.data, plan.weights),
             seconds_left=seconds_left,
             device=device,
             say=lambda line: _say_and_keep(line, say, log),
         )
-        return train_classifier(task, resumed)
-
-
-def _store(folder: Path, classifier: Classifier) -> None:
-    """Keep the best weights so far, and which stages their head reads."""
-    record = read_record(folder)
-    if record.taps != classifier.taps:
-        # In this order a kill between two of them leaves no weights that the record mistakes.
-        (folder / WEIGHTS).unlink(missing_ok=True)
-        write_record(folder, dataclasses.replace(record, taps=classifier.taps))
-    save_weights(classifier.model, folder / WEIGHTS)
+        trained = train_classifier(task, resumed)
+        store.finish(trained.classifier)
+        return trained
 
 
 def _report_decision(
@@ -357,26 +322,6 @@ def _report_decision(
     path.write_text(json.dumps(dataclasses.asdict(decision), indent=2) + "\n")
     tracker.artifact(path)
     tracker.tags({"tl.strategy": f"auto: {decision.strategy}"})
-
-
-def _backbone_facts(plan: Plan) -> dict[str, Any]:
-    """Return all that decides what the frozen backbone says of a view."""
-    assert plan.weights is not None
-    return {
-        "backbone": plan.backbone.name,
-        "weights": plan.weights.sha256,
-        "size": list(plan.image_size),
-        "precision": keras.config.dtype_policy().name,
-        "backend": keras.backend.backend(),
-        "versions": [keras.__version__, package_versions().get(keras.backend.backend())],
-    }
-
-
-def _feature_folder(plan: Plan) -> Path | None:
-    """Return where features are kept; random weights have none that come again."""
-    assert plan.weights is not None
-    kept = plan.config.data.keep_features and plan.weights.sha256 is not None
-    return cache_folder() / "features" if kept else None
 
 
 def _say_and_keep(line: str, say: Callable[[str], None], log: Any) -> None:

@@ -14,7 +14,13 @@ from tl.errors import ConfigError
 from tl.export.versions import check_writable
 from tl.problem import refuse_without_meaning
 from tl.zoo.backbones import Backbone, find_backbone
-from tl.zoo.weights import Weights, choose_backbone, resolve_weights, weights_at_hand
+from tl.zoo.weights import (
+    Weights,
+    backbones_at_hand,
+    choose_backbone,
+    resolve_weights,
+    weights_at_hand,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,8 +32,11 @@ class Plan:
         name: of the model.
         data: pictures with their sides.
         backbone: row of the zoo.
-        weights: resolved, or None in a dry run.
+        weights: resolved, or None in a dry run and before a choice.
         backbone_reason: why the program chose it; None where the user named it.
+        candidates: backbones to choose among when the run begins (`pipelines.choose`), which needs
+            TensorFlow; until then ``backbone`` and ``image_size`` stand in, without weights. Empty
+            where the choice is made.
         image_size: (height, width) in pixels.
         recipe: augmentation, or ``custom`` for the transforms of the config.
         model_folder: receives the version.
@@ -42,6 +51,7 @@ class Plan:
     image_size: tuple[int, int]
     recipe: str
     model_folder: Path
+    candidates: tuple[Backbone, ...] = ()
 
 
 def make_plan(
@@ -64,21 +74,15 @@ def make_plan(
     named_size = (size, size) if size else None
     if config.model.backbone != "auto":
         find_backbone(config.model.backbone)
-    if config.data.problem != "auto":
-        refuse_without_meaning(config.data.problem, config.flat())
-    data = prepare_data(
-        config.dataset,
-        config.data,
-        seed=config.seed,
-        cache=cache_folder(),
-        on_progress=on_progress,
-    )
-    refuse_without_meaning(data.problem, config.flat())
+    data = plan_data(config, on_progress)
     name = config.name or model_name_of(data.pictures.dataset.name)
     model_folder = Path(config.output).expanduser() / name
     _refuse_output_among_pictures(config, model_folder)
     check_writable(model_folder)
-    backbone, weights, reason = _backbone(config, named_size, dry_run)
+    candidates = _candidates(config, named_size)
+    backbone, weights, reason = (
+        _stand_in(candidates) if candidates else _backbone(config, named_size, dry_run)
+    )
     backbone.check_size(named_size or backbone.image_size)
     return Plan(
         config=config,
@@ -90,7 +94,29 @@ def make_plan(
         image_size=named_size or backbone.image_size,
         recipe=choose_recipe(config.augment, data.pictures.dataset.name),
         model_folder=model_folder,
+        candidates=candidates,
     )
+
+
+def plan_data(
+    config: RunConfig, on_progress: Callable[[int], None] = lambda done: None
+) -> PreparedData:
+    """Read and split the pictures, and refuse settings that mean nothing for their problem.
+
+    Raises:
+        TlError: no such dataset, or one that nothing can be learned from.
+    """
+    if config.data.problem != "auto":
+        refuse_without_meaning(config.data.problem, config.flat())
+    data = prepare_data(
+        config.dataset,
+        config.data,
+        seed=config.seed,
+        cache=cache_folder(),
+        on_progress=on_progress,
+    )
+    refuse_without_meaning(data.problem, config.flat())
+    return data
 
 
 def absolute_config(config: RunConfig) -> RunConfig:
@@ -124,6 +150,23 @@ def _refuse_output_among_pictures(config: RunConfig, model_folder: Path) -> None
             f"--output {config.output} would put the model among the pictures, at {model_folder}; "
             "choose a folder outside of the dataset"
         )
+
+
+def _candidates(config: RunConfig, size: tuple[int, int] | None) -> tuple[Backbone, ...]:
+    """Return what there is to choose among: nothing where the user named one, or has only one."""
+    if config.model.backbone != "auto" or config.model.weights != "auto":
+        return ()
+    found = backbones_at_hand(image_size=size)
+    return found if len(found) > 1 else ()
+
+
+def _stand_in(candidates: tuple[Backbone, ...]) -> tuple[Backbone, Weights | None, str]:
+    """Return what is taken where the choice cannot be made in the time it may take."""
+    preferred, shipped = find_backbone("mobilenet_v2"), find_backbone("tl_small")
+    taken = next((one for one in (preferred, shipped) if one in candidates), candidates[0])
+    names = ", ".join(one.name for one in candidates)
+    reason = f"auto: chosen as by `tl choose` when it runs, among {names}"
+    return taken, None, reason
 
 
 def _backbone(

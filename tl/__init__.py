@@ -4,31 +4,37 @@ From a notebook::
 
     import tl
     result = tl.finetune(dataset="flower_photos", strategy="features")
+    result.model  # a plain keras.Model
     tl.evaluate(result.exported.path, "flower_photos").metrics["top_1_accuracy"]
 """
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from pipelines.choice import Choice
     from pipelines.evaluate import Evaluation
     from pipelines.finetune import FinetuneResult
 
-__all__ = ["evaluate", "finetune"]
+__all__ = ["choose", "evaluate", "finetune", "resume"]
 
 # TensorFlow takes seconds to import, so nothing is until one of these is called. By name, because
 # the layers below must not know the pipelines.
 _PIPELINES = "pipelines"
 
 
-def finetune(dataset: str, **settings: Any) -> "FinetuneResult":
+def finetune(
+    dataset: str, *, say: Callable[[str], None] = print, **settings: Any
+) -> "FinetuneResult":
     """Fine-tune on a folder of pictures and export the result.
 
     Args:
-        dataset: folder with one sub-folder a class, or a built-in name.
+        dataset: folder with one sub-folder a class, a table, an archive, or a built-in name.
+        say: receives one-line reports of what happens.
         settings: keys of `tl.config.RunConfig`; those of its groups by their own name
-            (``strategy="last"``, ``epochs=5``, ``image_size=96``).
+            (``strategy="last"``, ``epochs=5``, ``image_size=96``, ``time_budget="10m"``).
 
     Returns:
         The run's folder, the Keras model, the exported version and its metrics.
@@ -38,11 +44,70 @@ def finetune(dataset: str, **settings: Any) -> "FinetuneResult":
     """
     import importlib
 
-    from tl.config import read_config, setting_key
+    from tl.config import read_config
 
-    flags = {"dataset": dataset, **{setting_key(name): value for name, value in settings.items()}}
+    flags = _flags(dataset, settings)
     plan = importlib.import_module(f"{_PIPELINES}.plan").make_plan(read_config(None, (), flags))
-    result: FinetuneResult = importlib.import_module(f"{_PIPELINES}.finetune").finetune(plan)
+    run = importlib.import_module(f"{_PIPELINES}.finetune").finetune
+    result: FinetuneResult = run(plan, None, say)
+    return result
+
+
+def choose(
+    dataset: str,
+    *,
+    time_budget: str | float = "5m",
+    say: Callable[[str], None] = print,
+    **settings: Any,
+) -> "Choice":
+    """Rank the backbones whose weights are on this machine by what they know of your pictures.
+
+    Args:
+        dataset: as for `finetune`.
+        time_budget: such as ``"90s"`` or ``"5m"``, or seconds.
+        say: receives one-line reports of what happens.
+        settings: as for `finetune`, which would follow.
+
+    Returns:
+        The ranking; ``.ranking.recommended`` is the name to pass to `finetune`.
+
+    Raises:
+        TlError: as the command line would report.
+    """
+    import importlib
+
+    from tl.config import read_config
+    from tl.durations import parse_duration
+
+    budget_s = parse_duration(str(time_budget), "time_budget")
+    config = read_config(None, (), _flags(dataset, settings))
+    data = importlib.import_module(f"{_PIPELINES}.plan").plan_data(config)
+    run = importlib.import_module(f"{_PIPELINES}.choose").choose
+    choice: Choice = run(config, data, budget_s=budget_s, say=say)
+    return choice
+
+
+def resume(
+    run: "str | Path", *, force: bool = False, say: Callable[[str], None] = print
+) -> "FinetuneResult":
+    """Go on with a run that was stopped or killed, to the same end.
+
+    Args:
+        run: its folder, or the beginning or end of its name below ``runs/``.
+        force: go on although pictures or labels have changed.
+        say: receives one-line reports of what happens.
+
+    Raises:
+        TlError: as the command line would report.
+    """
+    import importlib
+
+    from tl.run_folder import find_run
+
+    plan = importlib.import_module(f"{_PIPELINES}.resume").plan_resumption
+    resumption = plan(find_run(str(run)), force=force)
+    go_on = importlib.import_module(f"{_PIPELINES}.finetune").resume
+    result: FinetuneResult = go_on(resumption, None, say)
     return result
 
 
@@ -60,3 +125,14 @@ def evaluate(model: "str | Path", dataset: str, *, allow_seen: bool = False) -> 
     run = importlib.import_module(f"{_PIPELINES}.evaluate").evaluate
     result: Evaluation = run(Path(model), dataset, allow_seen=allow_seen)
     return result
+
+
+def _flags(dataset: str, settings: dict[str, Any]) -> dict[str, Any]:
+    """Return settings by their dotted keys."""
+    from tl.config import setting_key
+    from tl.durations import parse_duration
+
+    if isinstance(settings.get("time_budget"), str):
+        budget = parse_duration(settings["time_budget"], "time_budget")
+        settings = {**settings, "time_budget": budget}
+    return {"dataset": dataset, **{setting_key(name): value for name, value in settings.items()}}

@@ -5,7 +5,7 @@ from typing import Any
 
 import keras
 
-from tl.heads import linear_head
+from tl.heads import head_layers
 from tl.problem import Problem
 from tl.zoo.backbones import Backbone
 from tl.zoo.build import build_backbone
@@ -45,6 +45,7 @@ def build_classifier(
     dropout: float,
     problem: Problem = "single_label",
     taps: tuple[int, ...] | None = None,
+    hidden: int = 0,
 ) -> Classifier:
     """Build a backbone with a new head.
 
@@ -56,9 +57,12 @@ def build_classifier(
         dropout: before the head's linear layer.
         problem: what the outputs are.
         taps: stages that the head reads; None is the last one, the backbone's features.
+        hidden: units of a hidden layer in the head; 0 for none.
     """
     body = build_backbone(backbone, image_size, weights)
-    return attach_head(body, n_classes=n_classes, dropout=dropout, problem=problem, taps=taps)
+    return attach_head(
+        body, n_classes=n_classes, dropout=dropout, problem=problem, taps=taps, hidden=hidden
+    )
 
 
 def attach_head(
@@ -68,6 +72,7 @@ def attach_head(
     dropout: float,
     problem: Problem = "single_label",
     taps: tuple[int, ...] | None = None,
+    hidden: int = 0,
 ) -> Classifier:
     """Put a new head on a built backbone, whose weights stay the ones it has.
 
@@ -77,12 +82,15 @@ def attach_head(
         dropout: before the head's linear layer.
         problem: what the outputs are.
         taps: stages that the head reads; None is the last one, the backbone's features.
+        hidden: units of a hidden layer in the head; 0 for none.
     """
     found = stages(backbone)
     taps = taps or (len(found) - 1,)
     x = _tapped(backbone, taps)
     inputs = keras.Input(x.shape[1:], name="features_input", dtype="float32")
-    head = keras.Model(inputs, linear_head(inputs, n_classes, dropout, problem), name="head")
+    head = keras.Model(
+        inputs, head_layers(inputs, n_classes, dropout, problem, hidden), name="head"
+    )
     for layer in head.layers[1:]:  # the same layers again, so that the model stays flat
         x = layer(x)
     model = keras.Model(backbone.input, x, name="classifier")

@@ -97,18 +97,22 @@ class ModelConfig:
         backbone: a name of ``tl zoo``, or ``auto``.
         weights: ``auto``, ``imagenet``, ``tl``, ``none``, or a file.
         image_size: side in pixels, or None for the backbone's own.
-        dropout: share of features dropped before the head while it trains.
+        dropout: share of features dropped before the head while it is fine-tuned.
+        hidden: units of a hidden layer in the head; 0 for a linear one, which is enough on most
+            features.
     """
 
     backbone: str = "auto"
     weights: str = "auto"
     image_size: int | None = None
     dropout: float = 0.2
+    hidden: int = 0
 
     def __post_init__(self) -> None:
         size = self.image_size
         _require(size is None or 16 <= size <= 2048, "model.image_size", size, "16 to 2048 pixels")
         _require(0 <= self.dropout < 1, "model.dropout", self.dropout, "0 to below 1")
+        _require(0 <= self.hidden <= 8192, "model.hidden", self.hidden, "0 to 8192")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -267,6 +271,27 @@ class RunConfig:
         for key in ("output", "experiment"):
             _require(getattr(self, key) != "", key, getattr(self, key), "a name")
         _require(0 <= self.seed < 2**31, "seed", self.seed, f"0 to {2**31 - 1}")
+        self._refuse_idle_settings()
+
+    def _refuse_idle_settings(self) -> None:
+        """Refuse what only fine-tuning does where there is none: it would be asked for in vain."""
+        strategy = self.training.strategy
+        if strategy not in ("features", "stages"):
+            return
+        unused: dict[str, tuple[Any, Any]] = {
+            "augment.mixup": (self.augment.mixup, 0.0),
+            "augment.cutmix": (self.augment.cutmix, 0.0),
+            "training.ema": (self.training.ema, 0.0),
+            "training.layer_decay": (self.training.layer_decay, 1.0),
+            "training.batch_norm": (self.training.batch_norm, "frozen"),
+        }
+        for key, (value, plain) in unused.items():
+            if value != plain:
+                raise ConfigError(
+                    f"training.strategy = {strategy!r} solves the head and fine-tunes nothing, so "
+                    f"{key} = {value!r} cannot apply; leave it out, or take strategy last, all or "
+                    "auto"
+                )
 
     def to_dict(self) -> dict[str, Any]:
         """Return nested plain values, for JSON."""

@@ -70,6 +70,10 @@ class FeatureStore:
             identities = np.array(self._map["identity"]).tolist()
             self._rows = {bytes(one): row for row, one in enumerate(identities)}
 
+    def known(self, identities: Sequence[str]) -> NDArray[np.bool_]:
+        """Return which rows there are, (n,); whether they are whole shows when they are read."""
+        return np.array([_digest(one) in self._rows for one in identities], bool)
+
     def read(self, identities: Sequence[str]) -> tuple[Floats, NDArray[np.bool_]]:
         """Return features (n, width), and which of the rows were found; the others are zero."""
         width = self._record["features"].shape[0]

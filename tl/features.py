@@ -118,6 +118,34 @@ def joined(tables: Sequence[FeatureTable]) -> FeatureTable:
     )
 
 
+def stored_rows(
+    identities: Sequence[str] | None,
+    view: View,
+    facts: Mapping[str, Any],
+    folder: Path | None,
+    width: int,
+    count: int,
+) -> NDArray[np.bool_]:
+    """Return which pictures a `FeatureExtractor` would find in its store, without building one.
+
+    Args:
+        identities: content hashes; None where pictures have none, so that nothing is stored.
+        view: how they are looked at, with its number 0.
+        facts: what the backbone is.
+        folder: of the store, or None.
+        width: of all stages together.
+        count: of the pictures.
+    """
+    if identities is None:
+        return np.zeros(count, bool)
+    store = FeatureStore(folder, {**facts, **view.facts}, width)
+    return store.known([_row_name(one, 0) for one in identities])
+
+
+def _row_name(identity: str, number: int) -> str:
+    return f"{identity} {number}"
+
+
 class FeatureExtractor:
     """The stages of a backbone as features, from a store where it has them.
 
@@ -163,7 +191,7 @@ class FeatureExtractor:
         """
         numbers = [0] * len(examples) if numbers is None else numbers
         names = [one.key for one in examples] if identities is None else list(identities)
-        rows = [f"{name} {number}" for name, number in zip(names, numbers, strict=True)]
+        rows = [_row_name(*one) for one in zip(names, numbers, strict=True)]
         folder = None if identities is None else self._folder
         store = FeatureStore(folder, {**self._facts, **view.facts}, sum(self.widths))
         features, found = store.read(rows)

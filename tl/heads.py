@@ -13,16 +13,19 @@ from tl.problem import Problem, Unit
 Floats = NDArray[np.float32]
 NORM = "head_norm"
 EPSILON = 1e-5
+HIDDEN = "head_hidden"
+LOGITS = "logits"
 UNIT = "head_unit"
 
 
-def linear_head(
+def head_layers(
     features: keras.KerasTensor,
     n_outputs: int,
     dropout: float,
     problem: Problem = "single_label",
+    hidden: int = 0,
 ) -> keras.KerasTensor:
-    """Attach a standardisation and one linear layer.
+    """Attach a standardisation and one linear layer, or a hidden one before it.
 
     The standardisation has the mean and variance of the training pictures' features
     (`set_moments`) and stays as it is: one learning rate then suits every backbone.
@@ -39,6 +42,7 @@ def linear_head(
         n_outputs: width of the output.
         dropout: share of features dropped while training.
         problem: what the outputs are.
+        hidden: units of a hidden layer of ReLUs; 0 for none.
 
     Returns:
         Logits, or values, (batch, n_outputs), float32 also under mixed precision.
@@ -47,7 +51,9 @@ def linear_head(
         center=False, scale=False, epsilon=EPSILON, trainable=False, dtype="float32", name=NORM
     )(features)
     x = keras.layers.Dropout(dropout, dtype="float32", name="head_dropout")(x)
-    x = keras.layers.Dense(n_outputs, kernel_initializer="zeros", dtype="float32", name="logits")(x)
+    if hidden:
+        x = keras.layers.Dense(hidden, "relu", dtype="float32", name=HIDDEN)(x)
+    x = keras.layers.Dense(n_outputs, kernel_initializer="zeros", dtype="float32", name=LOGITS)(x)
     if problem != "regression":
         return x
     return keras.layers.Dense(
@@ -134,6 +140,13 @@ def moments_of(features: Floats, widths: Sequence[int] | None = None) -> Moments
     for part in np.split(variance, ends[:-1]):
         part[:] = np.maximum(part, 0.01 * part.mean() + 1e-12)
     return Moments(mean.astype(np.float32), variance.astype(np.float32))
+
+
+def set_layers(head: keras.Model, layers: Sequence[tuple[Floats, Floats]]) -> None:
+    """Give a head the kernels and biases that were found, in order."""
+    own = [layer for layer in head.layers if layer.name in (HIDDEN, LOGITS)]
+    for layer, (kernel, bias) in zip(own, layers, strict=True):
+        layer.set_weights([kernel, bias])
 
 
 def set_moments(head: keras.Model, moments: Moments) -> None:

@@ -46,18 +46,15 @@ class Phase:
     learning_rate: float
 
 
-def choose_phases(
-    training: TrainingConfig, decision: "Decision | None" = None
-) -> tuple[Phase, ...]:
+def choose_phases(training: TrainingConfig, strategy: Executed, epochs: int) -> tuple[Phase, ...]:
     """Return what comes after the head, in order.
 
     Args:
-        training: strategy, rates and bounds.
-        decision: where the strategy is ``auto``.
+        training: rates and bounds.
+        strategy: to execute.
+        epochs: that there is time for.
     """
-    strategy = training.strategy if decision is None else decision.strategy
-    epochs = training.epochs if decision is None else decision.epochs
-    if strategy not in ("last", "all") or epochs < 1:
+    if strategy in ("features", "stages") or epochs < 1:
         return ()
     return (
         Phase(
@@ -67,6 +64,19 @@ def choose_phases(
             learning_rate=training.learning_rate,
         ),
     )
+
+
+def epochs_in(seconds_left: float | None, epoch_seconds: float, epochs: int) -> int:
+    """Return how many epochs there is time for.
+
+    Args:
+        seconds_left: None where time does not matter.
+        epoch_seconds: of fine-tuning, estimated.
+        epochs: that are wanted.
+    """
+    if seconds_left is None or epoch_seconds <= 0:
+        return epochs
+    return min(epochs, max(0, int(seconds_left / epoch_seconds)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,7 +92,6 @@ class Evidence:
         gain: by how much its loss is below the last stage's.
         gain_error: standard error of that, picture by picture.
         epoch_seconds: of fine-tuning, by strategy; 0 for those that do not.
-        seconds_left: for fine-tuning; None without a budget.
     """
 
     pictures_per_class: float
@@ -93,7 +102,6 @@ class Evidence:
     gain: float
     gain_error: float
     epoch_seconds: Mapping[Executed, float]
-    seconds_left: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,7 +112,6 @@ class Decision:
         amount: of data.
         kind: of pictures, against those of the pretraining.
         strategy: of the cell.
-        epochs: of fine-tuning, an upper bound that fits into the time left.
         reads_stages: whether the head reads the stages of ``best_taps``.
         evidence: the numbers behind it.
     """
@@ -112,30 +119,19 @@ class Decision:
     amount: Amount
     kind: Kind
     strategy: Executed
-    epochs: int
     reads_stages: bool
     evidence: Evidence
 
 
-def decide(evidence: Evidence, epochs: int) -> Decision:
-    """Choose a cell of the guideline's table.
-
-    Args:
-        evidence: what was measured.
-        epochs: of fine-tuning, where time does not matter.
-    """
+def decide(evidence: Evidence) -> Decision:
+    """Choose a cell of the guideline's table by what was measured."""
     amount: Amount = "little" if evidence.pictures_per_class < LITTLE else "more"
     certain = evidence.gain > CERTAIN * evidence.gain_error
     kind: Kind = "different" if certain else "similar"
-    strategy = CELLS[amount, kind]
-    seconds = evidence.epoch_seconds[strategy]
-    if seconds and evidence.seconds_left is not None:
-        epochs = min(epochs, max(0, int(evidence.seconds_left / seconds)))
     return Decision(
         amount=amount,
         kind=kind,
-        strategy=strategy,
-        epochs=epochs if seconds else 0,
+        strategy=CELLS[amount, kind],
         reads_stages=kind == "different",
         evidence=evidence,
     )
@@ -160,8 +156,6 @@ def decision_lines(decision: Decision) -> list[str]:
     for amount in amounts:
         cells = [_cell(decision, CELLS[amount, kind]) for kind in kinds]
         lines.append(f"          {amount + ' data':<12}{cells[0]:<30}{cells[1]}".rstrip())
-    if decision.strategy in ("last", "all") and decision.epochs < 1:
-        lines.append("          no epoch of it fits into the time budget: the head it is")
     return lines
 
 

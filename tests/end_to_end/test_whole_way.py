@@ -110,7 +110,7 @@ def test_run_stopped_in_training_is_kept_and_names_the_command_to_go_on(
     with (tmp_path / "out").open("w") as out, (tmp_path / "err").open("w") as err:
         process = subprocess.Popen(
             [TL, "finetune", "--dataset", str(pictures), "--name", "flowers", *FLAGS,
-             "--epochs", "100000", "--set", "training.patience=100000"],
+             "--strategy", "last", "--epochs", "100000", "--set", "training.patience=100000"],
             cwd=tmp_path, stdout=out, stderr=err, text=True,
             # Shells make what they start in the background ignore Ctrl-C; the tests may be that.
             preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),

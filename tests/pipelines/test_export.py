@@ -190,3 +190,30 @@ def test_pictures_that_went_bad_since_the_split_are_counted_and_not_measured(
     assert reasons["odd.png"] == "the exported model cannot decode it"
     assert nothing == {}
     assert len(all_of_them) == 3
+
+
+def test_hidden_layer_and_several_stages_are_exported(
+    trained: Any, settings: dict[str, Any], home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the head reads and how deep it is are the run's, so its export is built alike."""
+    from pipelines.finetune import finetune
+    from pipelines.plan import make_plan
+    from tl.config import read_config
+    from tl.run_folder import read_record
+
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "unknown-scheme://store")
+    changes = {"training.strategy": "stages", "model.hidden": 8, "augment.feature_views": 0}
+    config = read_config(None, (), {"dataset": str(trained.dataset), **settings, **changes})
+    monkeypatch.setattr("tl.training.tuning.best_taps", lambda probes: (0, 2))
+
+    result = finetune(make_plan(config))
+
+    assert result.exported is not None
+    assert read_record(result.run).taps == (0, 2)
+    served = load_served_model(result.exported.path)
+    images = np.random.default_rng(0).integers(0, 256, (4, 32, 32, 3)).astype(np.uint8)
+    logits = np.asarray(result.model(images.astype(np.float32)))
+    shares = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(served._view_answers(images), shares, atol=1e-4)
+    names = {layer.name for layer in result.model.layers}
+    assert {"taps", "head_hidden", "stage_0_average"} <= names

@@ -355,3 +355,22 @@ def _weights(run: Path) -> dict[str, bytes]:
         file.visititems(note)
     assert len(found) > 10
     return found
+
+
+def test_notebook_goes_on_with_a_run(run: Path) -> None:
+    import keras
+
+    import tl
+
+    said: list[str] = []
+    result = tl.resume(run.name[:20], say=said.append)
+
+    assert result.run.name == run.name
+    assert isinstance(result.model, keras.Model)
+    assert result.model.output_shape == (None, 3)
+    assert result.exported is not None
+    # The head is held far from what it could be, and three epochs do not make up for it.
+    assert 0 < result.exported.metrics["top_1_accuracy"] <= 1
+    assert any(line.startswith("going on from") for line in said)
+    with pytest.raises(ConfigError, match="is finished"):
+        tl.resume(result.run)

@@ -4,13 +4,13 @@ import keras
 import numpy as np
 import pytest
 
-from tl.heads import NORM, linear_head, moments_of, set_moments, set_unit, unit_of, value_unit
+from tl.heads import NORM, head_layers, moments_of, set_moments, set_unit, unit_of, value_unit
 from tl.problem import Unit
 
 
 def new_head(n_features: int = 4, n_classes: int = 3) -> keras.Model:
     features = keras.Input((n_features,))
-    return keras.Model(features, linear_head(features, n_classes, dropout=0.5))
+    return keras.Model(features, head_layers(features, n_classes, dropout=0.5))
 
 
 def test_every_class_is_equally_likely_at_first() -> None:
@@ -93,7 +93,7 @@ def test_logits_are_float32_under_mixed_precision() -> None:
 
 def test_head_of_values_answers_in_their_unit_and_keeps_it_fixed() -> None:
     features = keras.Input((4,))
-    head = keras.Model(features, linear_head(features, 1, 0.5, "regression"))
+    head = keras.Model(features, head_layers(features, 1, 0.5, "regression"))
     values = np.array([[1000.0], [3000.0], [9000.0]], np.float32)
 
     set_unit(head, value_unit("regression", values, np.array([1, 1, 0], np.float32)))
@@ -108,7 +108,7 @@ def test_loss_follows_a_unit_that_is_given_after_it_was_compiled() -> None:
     from tl.training.fit import compile_classifier
 
     features = keras.Input((4,))
-    head = keras.Model(features, linear_head(features, 1, 0.0, "regression"))
+    head = keras.Model(features, head_layers(features, 1, 0.0, "regression"))
     compile_classifier(head, keras.optimizers.SGD(), problem="regression")
 
     set_unit(head, Unit(0.0, 50.0))

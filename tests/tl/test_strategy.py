@@ -1,37 +1,41 @@
 """A strategy is a list of phases after the head."""
 
-from typing import Any
-
 import pytest
 
 from tl.config import TrainingConfig
-from tl.strategy import LITTLE, Evidence, Phase, choose_phases, decide
+from tl.strategy import (
+    LITTLE,
+    Evidence,
+    Executed,
+    Phase,
+    choose_phases,
+    decide,
+    decision_lines,
+    epochs_in,
+)
 
-RATES = {"learning_rate": 0.1, "epochs": 7}
 
-
-def test_features_trains_the_head_only() -> None:
-    training = TrainingConfig(strategy="features", **RATES)  # type: ignore[arg-type]
-
-    assert choose_phases(training) == ()
+@pytest.mark.parametrize("strategy", ["features", "stages"])
+def test_solved_heads_have_nothing_after_them(strategy: Executed) -> None:
+    assert choose_phases(TrainingConfig(strategy=strategy), strategy, epochs=7) == ()
 
 
 @pytest.mark.parametrize(("strategy", "n_stages"), [("last", 2), ("all", None)])
-def test_fine_tuning_starts_from_a_trained_head(strategy: str, n_stages: int | None) -> None:
-    training = TrainingConfig(strategy=strategy, last_stages=2, **RATES)  # type: ignore[arg-type]
+def test_fine_tuning_starts_from_a_trained_head(strategy: Executed, n_stages: int | None) -> None:
+    training = TrainingConfig(strategy=strategy, last_stages=2, learning_rate=0.1)
 
-    assert choose_phases(training) == (
+    assert choose_phases(training, strategy, epochs=7) == (
         Phase(name=f"fine-tune {strategy}", n_stages=n_stages, epochs=7, learning_rate=0.1),
     )
+    assert choose_phases(training, strategy, epochs=0) == ()
 
 
-def evidence(pictures: float, gain: float, **changes: Any) -> Evidence:
-    values: dict[str, Any] = {
-        "pictures_per_class": pictures, "score_name": "accuracy", "last_score": 0.8,
-        "best_taps": (0, 1, 2), "best_score": 0.9, "gain": gain, "gain_error": 0.02,
-        "epoch_seconds": {"features": 0.0, "stages": 0.0, "last": 3.0, "all": 10.0}, **changes,
-    }  # fmt: skip
-    return Evidence(**values)
+def evidence(pictures: float, gain: float) -> Evidence:
+    return Evidence(
+        pictures_per_class=pictures, score_name="accuracy", last_score=0.8, best_taps=(0, 1, 2),
+        best_score=0.9, gain=gain, gain_error=0.02,
+        epoch_seconds={"features": 0.0, "stages": 0.0, "last": 3.0, "all": 10.0},
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -45,22 +49,29 @@ def evidence(pictures: float, gain: float, **changes: Any) -> Evidence:
     ],
 )
 def test_each_cell_of_the_guideline_has_its_strategy(
-    pictures: float, gain: float, strategy: str
+    pictures: float, gain: float, strategy: Executed
 ) -> None:
-    decision = decide(evidence(pictures, gain), epochs=15)
+    decision = decide(evidence(pictures, gain))
 
     assert decision.strategy == strategy
     assert decision.reads_stages == (gain == 0.3)
-    assert decision.epochs == (15 if strategy in ("last", "all") else 0)
-    phases = choose_phases(TrainingConfig(strategy="auto", **RATES), decision)  # type: ignore[arg-type]
-    assert [one.epochs for one in phases] == ([15] if strategy in ("last", "all") else [])
 
 
-@pytest.mark.parametrize(("left", "epochs"), [(1000.0, 15), (47.0, 4), (9.0, 0), (-5.0, 0)])
-def test_fine_tuning_takes_the_time_that_is_left(left: float, epochs: int) -> None:
-    decision = decide(evidence(500, 0.3, seconds_left=left), epochs=15)
+def test_table_marks_the_chosen_cell_and_gives_numbers_and_costs() -> None:
+    text = "\n".join(decision_lines(decide(evidence(500, 0.3))))
 
-    assert decision.strategy == "all"
-    assert decision.epochs == epochs
-    phases = choose_phases(TrainingConfig(strategy="auto"), decision)
-    assert len(phases) == (epochs > 0)
+    assert text.count(">") == 1
+    assert "> all, about 10.0 s an epoch" in text
+    assert "500 training pictures a class: more data" in text
+    assert "accuracy 0.800; on stages 1+2+3: 0.900" in text
+    assert "last, about 3.0 s an epoch" in text
+    for words in ("similar pictures", "different pictures", "little data", "features, with the"):
+        assert words in text
+
+
+@pytest.mark.parametrize(
+    ("left", "epochs"), [(None, 15), (1000.0, 15), (47.0, 4), (9.0, 0), (-5.0, 0)]
+)
+def test_fine_tuning_takes_the_time_that_is_left(left: float | None, epochs: int) -> None:
+    assert epochs_in(left, 10.0, 15) == epochs
+    assert epochs_in(left, 0.0, 15) == 15

@@ -11,6 +11,7 @@ import click
 
 from tl.cli.shown_path import shown_path
 from tl.config import read_config, setting_key
+from tl.durations import parse_duration
 from tl.errors import ConfigError
 from tl.words import counted
 
@@ -61,6 +62,7 @@ STRATEGIES = {
     default=None,
     help="The same weights to the bit on a GPU too, though slower.",
 )
+@click.option("--time-budget", metavar="TIME", help="Of the whole command, such as 10m.")
 @click.option("--seed", type=int, help="Of split, order and augmentation.  [default: 0]")
 @click.option("--output", help="Folder that receives NAME/VERSION.  [default: models]")
 @click.option("--experiment", help="MLflow experiment.  [default: the model's name]")
@@ -97,6 +99,8 @@ def finetune(
     began = time.monotonic()
     from pipelines.plan import make_plan
 
+    if flags["time_budget"] is not None:
+        flags["time_budget"] = parse_duration(flags["time_budget"], "--time-budget")
     values = {setting_key(key): value for key, value in flags.items()}
     resumption = _resumption(resume, file, settings, values, force) if resume else None
     if resumption is not None:
@@ -175,8 +179,10 @@ def plan_lines(plan: "Plan") -> list[str]:
     if plan.backbone_reason:
         lines.append(click.style(f"backbone  >>> {plan.backbone_reason} <<<", bold=True))
     weights = f", {plan.weights.source}" if plan.weights else ""
+    if not plan.candidates:
+        height, width = plan.image_size
+        lines.append(f"backbone  {plan.backbone.name} at {height} x {width}{weights}")
     lines += [
-        f"backbone  {plan.backbone.name} at {plan.image_size[0]} x {plan.image_size[1]}{weights}",
         f"training  {STRATEGIES[plan.config.training.strategy]}; "
         f"augmentation {plan.recipe}; seed {plan.config.seed}",
         f"output    {plan.model_folder}",

@@ -16,6 +16,7 @@ COMMANDS = {
     "finetune": "Fine-tune a pretrained backbone on a folder of pictures and export it.",
     "augment": "Write a contact sheet of augmented training pictures.",
     "check": "Say what is wrong with a dataset before anything is trained on it.",
+    "choose": "Rank the backbones that are at hand on your pictures, before training.",
     "evaluate": "Measure an exported model on labelled pictures.",
     "predict": "Classify pictures with an exported model or a running server.",
     "serve": "Answer HTTP and gRPC predictions with TensorFlow Serving's protocol.",

@@ -89,6 +89,7 @@ def run_phase(
     restore_best: bool = True,
     on_best: Callable[[], None] = lambda: None,
     on_update: Callable[[], object] = lambda: None,
+    has_time: Callable[[float], bool] = lambda seconds: True,
 ) -> None:
     """Train a compiled model from where a state says to the end of a phase.
 
@@ -109,6 +110,7 @@ def run_phase(
             those of the last epoch.
         on_best: called whenever validation is the best so far (to store the weights).
         on_update: called after every update (to store the state).
+        has_time: says whether so many seconds, those of the last epoch, are left for another.
 
     Raises:
         Diverged: the loss is not a number any more, or has exploded; the state is as it was after
@@ -153,6 +155,8 @@ def run_phase(
             listener.epoch_done(record)
             began, first = time.perf_counter(), state.step
         on_update()
+        if ended and not has_time(state.records[-1].seconds):
+            break
     if restore_best:
         model.set_weights(state.best_weights)
 

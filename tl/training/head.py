@@ -6,13 +6,13 @@ chooses among them. Each point of the path counts as an epoch in reports.
 
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from tl.features import FeatureTable
-from tl.heads import Moments, moments_of, set_moments, set_unit, value_unit
+from tl.heads import Moments, moments_of, set_layers, set_moments, set_unit, value_unit
 from tl.training.gather import Gathered
 from tl.training.objectives import Objective, objective_of
 from tl.training.probe import Solution, Table, measure, solve_path
@@ -69,17 +69,21 @@ def train_head(
     training = table_of(table, taps, moments)
     validation = None if held_out is None else table_of(held_out, taps, moments)
     given = task.config.training.penalty
-    penalties = (given,) if given else path_of(objective, chosen=validation is not None)
+    hidden = task.config.model.hidden
+    penalties = (given,) if given else path_of(objective, validation is not None, bool(hidden))
     task.listener.phase_started(phase, len(penalties), 1)
     records: list[EpochRecord] = []
     began, steps, stored, is_stored = time.perf_counter(), first_step, time.monotonic(), True
     smoothing = task.config.training.label_smoothing
-    for point in points(training, validation, penalties, objective, smoothing, to_beat):
+    solutions = solve_path(
+        training, objective.n_outputs, penalties, objective, smoothing, hidden, task.config.seed
+    )
+    for point in points(solutions, training, validation, objective, smoothing, to_beat):
         steps += point.solution.iterations
         if point.best:
             set_moments(head, moments)
             set_unit(head, unit)
-            head.get_layer("logits").set_weights([point.solution.kernel, point.solution.bias])
+            set_layers(head, point.solution.layers)
             is_stored = time.monotonic() - stored > STORE_SECONDS
             if is_stored:
                 task.on_best(classifier)
@@ -114,21 +118,23 @@ def table_of(table: FeatureTable, taps: tuple[int, ...], moments: Moments) -> Ta
     return Table(moments.standardised(table.of_stages(taps)), table.targets, table.weights)
 
 
-def path_of(objective: Objective, chosen: bool) -> tuple[float, ...]:
+def path_of(objective: Objective, chosen: bool, hidden: bool = False) -> tuple[float, ...]:
     """Return the penalties to try.
 
     Args:
         objective: a loss that bends more takes a stronger penalty to be held as straight; they
             were chosen on one class a picture, whose loss bends by 1/4.
         chosen: whether validation can choose among them.
+        hidden: whether there is a hidden layer, which costs more and needs no strong ones.
     """
-    return tuple(4 * objective.bend * one for one in (PENALTIES if chosen else (PENALTY,)))
+    penalties = PENALTIES[4::4] if hidden else PENALTIES
+    return tuple(4 * objective.bend * one for one in (penalties if chosen else (PENALTY,)))
 
 
 def points(
+    solutions: Iterable[Solution],
     training: Table,
     validation: Table | None,
-    penalties: tuple[float, ...],
     objective: Objective,
     smoothing: float = 0.0,
     to_beat: float = math.inf,
@@ -136,16 +142,15 @@ def points(
     """Walk the path from strong penalties to weak ones, until validation gets no better.
 
     Args:
-        training: what to learn from.
+        solutions: of `solve_path`.
+        training: what they learnt from.
         validation: what chooses; without it the training loss does.
-        penalties: in their order.
         objective: the loss and its score.
         smoothing: of labels.
         to_beat: validation loss below which a point is the best so far.
     """
     lowest, since_lowest, best_loss = math.inf, 0, to_beat
-    n_outputs = objective.n_outputs
-    for solution in solve_path(training, n_outputs, penalties, objective, smoothing):
+    for solution in solutions:
         metrics = {"penalty": solution.penalty}
         for prefix, table in (("", training), ("val_", validation)):
             if table is not None:

@@ -1,7 +1,7 @@
 """How much features know of labels, without training: the evidence of a Bayesian linear model.
 
 Receives arrays, gives one number; the higher, the better a head on these features will do. One
-singular value decomposition for all classes, so it costs less than any probe that is solved.
+decomposition for all classes, so it costs less than any probe that is solved.
 """
 
 from typing import Any
@@ -29,10 +29,33 @@ def logme(features: NDArray[Any], targets: NDArray[Any]) -> float:
     x = np.asarray(features, np.float64)
     y = np.asarray(targets, np.float64)
     rows, width = x.shape
-    left, singular, _ = np.linalg.svd(x, full_matrices=False)
-    squares = np.square(singular)  # of the directions that the rows span
-    evidence = [_evidence(left.T @ one, float(one @ one), squares, rows, width) for one in y.T]
+    squares, of_targets = _directions(x, y)
+    energies = np.square(y).sum(axis=0)
+    evidence = [
+        _evidence(projected, float(energy), squares, rows, width)
+        for projected, energy in zip(of_targets.T, energies, strict=True)
+    ]
     return float(np.mean(evidence) / rows)
+
+
+def _directions(
+    x: NDArray[np.float64], y: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return squared singular values (rank,) and the targets in those directions, (rank, targets).
+
+    By the eigenvectors of the smaller matrix of products: a decomposition of the features
+    themselves takes 17 s for 3,120 pictures and 1,280 features, this one 1.2 s (measured).
+    """
+    from threadpoolctl import threadpool_limits  # of two BLAS, threads wait by spinning
+
+    rows, width = x.shape
+    with threadpool_limits(limits=1, user_api="blas"):
+        squares, vectors = np.linalg.eigh(x @ x.T if rows <= width else x.T @ x)
+        projected = vectors.T @ (y if rows <= width else x.T @ y)
+    # Below it are the rounding errors of directions that are not there.
+    there = squares > max(rows, width) * np.finfo(np.float64).eps * max(0.0, squares[-1])
+    squares, projected = squares[there], projected[there]
+    return squares, projected if rows <= width else projected / np.sqrt(squares)[:, None]
 
 
 def _evidence(

@@ -15,6 +15,7 @@ from tl.problem import Problem
 from tl.training.gather import Gathered
 from tl.training.head import path_of, points, table_of
 from tl.training.objectives import objective_of
+from tl.training.probe import solve_path
 
 HELD_OUT = 5
 """Without validation, one training picture in so many judges."""
@@ -76,7 +77,9 @@ def _probe(
         problem, n_outputs, value_unit(problem, training.labels, training.weights)
     )
     # Every other penalty: the best of them is near the best of all.
-    path = points(training, held_out, path_of(objective, chosen=True)[::2], objective)
+    penalties = path_of(objective, chosen=True)[::2]
+    solutions = solve_path(training, n_outputs, penalties, objective)
+    path = points(solutions, training, held_out, objective)
     best = [point for point in path if point.best][-1]
     outputs = best.solution.outputs(held_out.features)
     wanted = objective.wanted(held_out.labels, 0.0)

@@ -13,7 +13,7 @@ import keras
 from tl.classifier import Classifier, attach_head
 from tl.data.batches import evaluation_batches, training_batches
 from tl.features import BATCH
-from tl.strategy import Evidence, Phase, choose_phases, decide
+from tl.strategy import Evidence, Executed, Phase, choose_phases, decide, epochs_in
 from tl.training.checkpoints import Checkpoint
 from tl.training.cost_estimate import update_cost
 from tl.training.fit import Diverged, PhaseState, compile_classifier, run_phase
@@ -30,6 +30,7 @@ from tl.training.standing import Standing, restore_variables, standing_of
 from tl.training.task import Task
 from tl.training.trials import Settled
 from tl.training.updates import Updater
+from tl.words import counted
 from tl.zoo.cost import stage_costs
 
 SLOWER = 0.1
@@ -111,13 +112,14 @@ def _begin_with_heads(task: Task) -> tuple[Task, list[EpochRecord], tuple[Phase,
     plain = gatherer.plain()
     is_probed = training.strategy in ("stages", "auto")
     records = own = train_head(task, plain, PROBE if n_views or is_probed else HEAD)
-    decision = None
+    strategy: Executed = "features" if training.strategy == "auto" else training.strategy
     if is_probed:
         probes = probe_stages(plain, task.problem, task.classifier.head.output_shape[-1])
         taps = best_taps(probes)
         if training.strategy == "auto":
-            decision = decide(_evidence(task, plain, probes, gatherer), training.epochs)
+            decision = decide(_evidence(task, plain, probes, gatherer))
             task.on_decision(decision)
+            strategy = decision.strategy
             taps = taps if decision.reads_stages else task.classifier.taps
         if taps != task.classifier.taps:
             task = _tapping(task, taps)
@@ -126,19 +128,38 @@ def _begin_with_heads(task: Task) -> tuple[Task, list[EpochRecord], tuple[Phase,
     gathered = gatherer.with_views(plain, n_views)
     if gathered is not plain:
         records = [*records, *train_head(task, gathered, HEAD, lowest_loss(own), records[-1].step)]
-    return task, records, choose_phases(training, decision)
+    seconds = epoch_seconds(task, gatherer, len(plain.plain))[strategy]
+    epochs = epochs_in(task.seconds_left(), seconds, training.epochs)
+    if seconds and epochs < training.epochs:
+        _log.warning(
+            "the time budget has room for %s of fine-tuning, about %.0f s each",
+            counted(epochs, "epoch"),
+            seconds,
+        )
+    return task, records, choose_phases(training, strategy, epochs)
+
+
+def epoch_seconds(task: Task, gatherer: Gatherer, n_pictures: int) -> dict[Executed, float]:
+    """Estimate the time of an epoch by strategy; 0 where nothing is fine-tuned."""
+    classifier = task.classifier
+    costs = stage_costs(classifier.backbone, classifier.stages)
+    plain = gatherer.seconds_per_picture() * n_pictures
+    return {
+        "features": 0.0,
+        "stages": 0.0,
+        "last": plain * update_cost(costs, task.config.training.last_stages),
+        "all": plain * update_cost(costs, None),
+    }
 
 
 def _evidence(
     task: Task, plain: Gathered, probes: tuple[StageProbe, ...], gatherer: Gatherer
 ) -> Evidence:
     """Collect what the choice of a strategy rests on."""
-    classifier, training = task.classifier, task.config.training
+    classifier = task.classifier
     last = next(one for one in probes if one.taps == (len(classifier.stages) - 1,))
     best = min(probes, key=lambda one: one.loss)
     gain, error = gain_of(best, last)
-    costs = stage_costs(classifier.backbone, classifier.stages)
-    epoch = gatherer.seconds_per_picture() * len(plain.plain)
     return Evidence(
         pictures_per_class=len(plain.plain) / classifier.head.output_shape[-1],
         score_name=score_name(task.problem),
@@ -147,13 +168,7 @@ def _evidence(
         best_score=best.score,
         gain=gain,
         gain_error=error,
-        epoch_seconds={
-            "features": 0.0,
-            "stages": 0.0,
-            "last": epoch * update_cost(costs, training.last_stages),
-            "all": epoch * update_cost(costs, None),
-        },
-        seconds_left=task.seconds_left(),
+        epoch_seconds=epoch_seconds(task, gatherer, len(plain.plain)),
     )
 
 
@@ -165,6 +180,7 @@ def _tapping(task: Task, taps: tuple[int, ...]) -> Task:
         dropout=task.config.model.dropout,
         problem=task.problem,
         taps=taps,
+        hidden=task.config.model.hidden,
     )
     return dataclasses.replace(task, classifier=classifier)
 
@@ -247,6 +263,7 @@ def _fine_tune(task: Task, standing: Standing, resumed: Checkpoint | None) -> No
         patience=config.patience,
         on_best=store_best,
         on_update=lambda: keep(writer.write_if_due) if writer else None,
+        has_time=lambda seconds: (left := task.seconds_left()) is None or left > seconds,
     )
     _bring_back(model, classifier)
 

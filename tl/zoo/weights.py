@@ -6,13 +6,13 @@ ImageNet weights are wanted and not here; no TensorFlow is imported.
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
 from tl.download import file_digest
 from tl.errors import ConfigError, WeightsError, nearest
-from tl.zoo.backbones import Backbone, find_backbone
+from tl.zoo.backbones import BACKBONES, Backbone, find_backbone
 from tl.zoo.download import digest_as_published, download
 from tl.zoo.published import PublishedFile
 
@@ -161,33 +161,79 @@ def weights_at_hand(
     return found[1] if found else None
 
 
+def backbones_at_hand(
+    *, image_size: tuple[int, int] | None = None, environ: Mapping[str, str] = os.environ
+) -> tuple[Backbone, ...]:
+    """Return the backbones whose pretrained weights are on this machine, in the table's order.
+
+    Args:
+        image_size: (height, width) in pixels that they have to take, or None for their own.
+        environ: environment variables.
+    """
+    return tuple(
+        row
+        for row in BACKBONES.values()
+        if min(image_size or row.image_size) >= row.minimum_size
+        and weights_at_hand(row, image_size=image_size, environ=environ)
+    )
+
+
 def keras_cache(environ: Mapping[str, str]) -> Path:
     """Return the folder where Keras keeps downloaded weights."""
     home = environ.get("KERAS_HOME")
     return (Path(home) if home else Path("~/.keras").expanduser()) / "models"
 
 
+def local_weights(
+    backbone: Backbone,
+    *,
+    image_size: tuple[int, int] | None = None,
+    environ: Mapping[str, str] = os.environ,
+) -> Weights | None:
+    """Return the pretrained weights of `weights_at_hand`, checked; never the network.
+
+    Raises:
+        WeightsError: the file is not the one that was published.
+    """
+    if backbone.shipped_weights and (_PRETRAINED_FOLDER / backbone.shipped_weights).is_file():
+        return resolve_weights(backbone, "tl")
+    exact = _local_imagenet(backbone.published_files(image_size), environ)
+    return exact or _of_another_size(backbone, image_size, environ)
+
+
 def _imagenet(
     backbone: Backbone, image_size: tuple[int, int] | None, environ: Mapping[str, str]
 ) -> Weights:
     exact = backbone.published_files(image_size)
-    found = _first_local(exact, environ)
-    if found:
-        file, path = found
-        _refuse_altered(file, path)
-        return _found("imagenet", path, f"ImageNet weights from {path}")
+    if found := _local_imagenet(exact, environ):
+        return found
     try:
         path = download(exact[0], keras_cache(environ))
     except WeightsError as no_download:
-        # Convolutions fit every size; weights trained on another size serve a little worse.
-        found = _first_local(backbone.all_published_files(), environ)
-        if not found:
-            raise _not_to_be_had(backbone, exact, environ, no_download) from no_download
-        file, path = found
-        _refuse_altered(file, path)
-        source = f"ImageNet weights from {path}, trained on another size: no {exact[0].name} here"
-        return _found("imagenet", path, source)
+        if found := _of_another_size(backbone, image_size, environ):
+            return found
+        raise _not_to_be_had(backbone, exact, environ, no_download) from no_download
     return _found("imagenet", path, f"ImageNet weights downloaded to {path}")
+
+
+def _local_imagenet(files: tuple[PublishedFile, ...], environ: Mapping[str, str]) -> Weights | None:
+    found = _first_local(files, environ)
+    if not found:
+        return None
+    file, path = found
+    _refuse_altered(file, path)
+    return _found("imagenet", path, f"ImageNet weights from {path}")
+
+
+def _of_another_size(
+    backbone: Backbone, image_size: tuple[int, int] | None, environ: Mapping[str, str]
+) -> Weights | None:
+    """Find what was trained on another size: convolutions fit every one, and serve a bit worse."""
+    found = _local_imagenet(backbone.all_published_files(), environ)
+    if found is None:
+        return None
+    wanted = backbone.published_files(image_size)[0].name
+    return replace(found, source=f"{found.source}, trained on another size: no {wanted} here")
 
 
 def _not_to_be_had(

@@ -174,6 +174,14 @@ CASES: dict[str, tuple[Prepare, int, tuple[str, ...]]] = {
         2, ("training.balance = 'weights'", "multi_label"),
     ),
     "unknown problem": (good("--problem", "ranking"), 2, ("--problem", "ranking", "regression")),
+    "time that is none": (good("--time-budget", "soon"), 2, ("--time-budget 'soon'", "1h30m")),
+    "no time": (good("--time-budget", "0s"), 2, ("--time-budget '0s'", "more than 0")),
+    "mixup of solved heads": (
+        good("--strategy", "features", "--set", "augment.mixup=0.2"),
+        2, ("augment.mixup = 0.2", "fine-tunes nothing", "last, all or auto"),
+    ),
+    "force without a run": (good("--force"), 2, ("--force", "--resume RUN")),
+    "resume of no run": (lambda here, make: ["--resume", "gone"], 2, ("no run 'gone'",)),
     "no such config": (good("--config", "gone.toml"), 2, ("gone.toml", "No such file")),
     "no dataset": (lambda here, make: [], 2, ("no dataset; give --dataset",)),
     "picture too small": (

@@ -57,3 +57,14 @@ def test_constant_features_and_perfect_ones_give_numbers() -> None:
     assert np.isfinite(logme(np.ones((20, 3)), one_hot))
     assert np.isfinite(logme(np.zeros((20, 3)), one_hot))
     assert np.isfinite(logme(one_hot, one_hot))
+
+
+@pytest.mark.parametrize("rows", [40, 8])
+def test_silent_and_repeated_features_add_nothing_but_their_prior(rows: int) -> None:
+    """Directions that are not there count in alpha's power only, however they come about."""
+    x = RNG.normal(size=(rows, 10))
+    y = x @ RNG.normal(size=(10, 1)) + RNG.normal(size=(rows, 1))
+    repeated = np.concatenate([x, x, np.zeros((rows, 10))], axis=1)
+    scaled = np.concatenate([x * np.sqrt(2), np.zeros((rows, 20))], axis=1)
+
+    assert logme(repeated, y) == pytest.approx(logme(scaled, y), abs=1e-6)

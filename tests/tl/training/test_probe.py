@@ -1,5 +1,7 @@
 """The head's solver against an independent one, and what its path promises."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -131,7 +133,7 @@ def test_gradient_is_zero_at_the_solution() -> None:
 
     slope = (probabilities(found, table) - shares) / len(table)
 
-    assert np.abs(table.features.T @ slope + 0.05 * found.kernel).max() < 1e-3
+    assert np.abs(table.features.T @ slope + 0.05 * found.layers[0][0]).max() < 1e-3
     assert np.abs(slope.sum(axis=0)).max() < 1e-3
 
 
@@ -145,7 +147,7 @@ def test_path_ends_where_its_last_penalty_alone_would() -> None:
     np.testing.assert_allclose(
         probabilities(path[-1], table), probabilities(alone, table), atol=3e-3
     )
-    norms = [float(np.square(one.kernel).sum()) for one in path]
+    norms = [float(np.square(one.layers[0][0]).sum()) for one in path]
     assert norms == sorted(norms)
 
 
@@ -160,7 +162,7 @@ def test_row_of_weight_0_changes_nothing() -> None:
 
     (plain,), (other,) = solve(table, 0.1), solve(padded, 0.1)
 
-    np.testing.assert_allclose(plain.kernel, other.kernel, atol=2e-3)
+    np.testing.assert_allclose(plain.layers[0][0], other.layers[0][0], atol=2e-3)
 
 
 def test_features_of_any_size_do_not_overflow() -> None:
@@ -168,7 +170,7 @@ def test_features_of_any_size_do_not_overflow() -> None:
     huge = Table(table.features * np.float32(1e6), table.labels, table.weights)
 
     for found in solve(huge, 1.0, 1e-6):
-        assert np.isfinite(found.kernel).all()
+        assert np.isfinite(found.layers[0][0]).all()
 
 
 @pytest.mark.parametrize("problem", ["single_label", "multi_label", "regression"])
@@ -176,7 +178,7 @@ def test_features_of_any_size_do_not_overflow() -> None:
 def test_measures_are_those_of_keras(problem: Problem, smoothing: float) -> None:
     import keras
 
-    from tl.heads import UNIT, linear_head
+    from tl.heads import UNIT, head_layers
     from tl.heads import unit_of as unit_of_head
     from tl.training.fit import compile_classifier
     from tl.training.progress import SCORES
@@ -186,7 +188,7 @@ def test_measures_are_those_of_keras(problem: Problem, smoothing: float) -> None
     width = 1 if problem == "regression" else 3
     weights = np.random.default_rng(2).uniform(0, 2, 64).astype(np.float32)
     features = keras.Input((table.features.shape[1],))
-    head = keras.Model(features, linear_head(features, width, 0.5, problem))
+    head = keras.Model(features, head_layers(features, width, 0.5, problem))
     kernel = np.random.default_rng(3).standard_normal((table.features.shape[1], width))
     head.get_layer("logits").set_weights([kernel, np.zeros(width)])
     if problem == "regression":
@@ -205,3 +207,76 @@ def test_measures_are_those_of_keras(problem: Problem, smoothing: float) -> None
     assert loss == pytest.approx(shown["loss"], rel=1e-4)
     assert score == pytest.approx(shown[objective.score_name], rel=1e-4)
     assert objective.score_name in SCORES
+
+
+def rings(rows: int = 300, seed: int = 0) -> Table:
+    """Two classes, one around the other: no line divides them."""
+    rng = np.random.default_rng(seed)
+    labels = rng.integers(0, 2, rows).astype(np.int32)
+    angle = rng.uniform(0, 2 * np.pi, rows)
+    radius = np.where(labels == 1, 2.0, 0.7) + 0.2 * rng.standard_normal(rows)
+    features = np.stack([radius * np.cos(angle), radius * np.sin(angle)], axis=1)
+    return Table(features.astype(np.float32), labels, np.ones(rows, np.float32))
+
+
+def test_hidden_layer_learns_what_no_linear_head_can() -> None:
+    training, held_out = rings(), rings(seed=1)
+    objective = objective_of("single_label", 2, Unit())
+
+    def accuracy(hidden: int) -> float:
+        (found,) = solve_path(training, 2, [1e-3], objective, hidden=hidden)
+        outputs = found.outputs(held_out.features)
+        return measure(outputs, held_out.labels, held_out.weights, objective)[1]
+
+    assert accuracy(0) < 0.7
+    assert accuracy(16) > 0.97
+
+
+@pytest.mark.parametrize("problem", ["single_label", "multi_label", "regression"])
+def test_hidden_layer_answers_as_the_keras_head_does(problem: Problem) -> None:
+    import keras
+
+    from tl.heads import head_layers, moments_of, set_layers, set_moments, set_unit
+
+    table = {"single_label": blobs(64), "multi_label": several(64), "regression": values(64)}[
+        problem
+    ]
+    width = 1 if problem == "regression" else 3
+    unit = Unit(7000.0, 300.0) if problem == "regression" else Unit()
+    moments = moments_of(table.features)
+    seen = Table(moments.standardised(table.features), table.labels, table.weights)
+    (found,) = solve_path(seen, width, [1e-3], objective_of(problem, width, unit), hidden=8)
+    features = keras.Input((table.features.shape[1],))
+    head = keras.Model(features, head_layers(features, width, 0.5, problem, hidden=8))
+    set_moments(head, moments)
+    set_unit(head, unit)
+    set_layers(head, found.layers)
+
+    answers = np.asarray(head(table.features))
+
+    expected = found.outputs(seen.features) * unit.deviation + unit.mean
+    np.testing.assert_allclose(answers, expected, rtol=1e-4, atol=1e-3)
+
+
+def test_gradient_of_a_hidden_layer_is_the_slope_of_its_loss() -> None:
+    from scipy import optimize
+
+    table = blobs(40, n_classes=3)
+    objective = objective_of("single_label", 3, Unit())
+    asked: list[Any] = []
+    with pytest.MonkeyPatch.context() as patch:
+
+        def note(function: Any, start: Any, args: Any, **_: Any) -> Any:
+            asked.append((function, start, args))
+            return real(function, start, args=args, **_)
+
+        real = optimize.minimize
+        patch.setattr(optimize, "minimize", note)
+        list(solve_path(table, 3, [0.05], objective, 0.1, hidden=4))
+    function, start, args = asked[0]
+    rng = np.random.default_rng(0)
+    place = start + 0.3 * rng.standard_normal(len(start))
+    _, gradient = function(place, *args)
+    for direction in rng.standard_normal((5, len(start))):
+        high, low = (function(place + sign * 1e-3 * direction, *args)[0] for sign in (1, -1))
+        assert gradient @ direction == pytest.approx((high - low) / 2e-3, rel=2e-2, abs=1e-3)

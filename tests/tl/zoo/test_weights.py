@@ -7,7 +7,13 @@ import pytest
 from tl.errors import ConfigError, WeightsError
 from tl.zoo import weights as weights_module
 from tl.zoo.backbones import find_backbone
-from tl.zoo.weights import choose_backbone, resolve_weights, weights_at_hand
+from tl.zoo.weights import (
+    backbones_at_hand,
+    choose_backbone,
+    local_weights,
+    resolve_weights,
+    weights_at_hand,
+)
 
 from .conftest import ServeWeights, published_at
 
@@ -210,3 +216,42 @@ def offline_mobilenet_v2(closed_url: str, monkeypatch: pytest.MonkeyPatch) -> No
 
     moved = published_at(BACKBONES["mobilenet_v2"], closed_url)
     monkeypatch.setitem(BACKBONES, "mobilenet_v2", moved)
+
+
+def test_backbones_at_hand_are_those_with_weights_that_take_the_size(tmp_path: Path) -> None:
+    environ = {"KERAS_HOME": str(tmp_path)}
+    assert [row.name for row in backbones_at_hand(environ=environ)] == ["tl_small"]
+    in_cache(tmp_path, "mobilenet_2_5_224_tf_no_top.h5")
+    in_cache(tmp_path, "inception_v3_weights_tf_dim_ordering_tf_kernels_notop.h5")
+
+    found = [row.name for row in backbones_at_hand(environ=environ)]
+    small = [row.name for row in backbones_at_hand(image_size=(64, 64), environ=environ)]
+
+    assert found == ["tl_small", "mobilenet_0.25", "inception_v3"]
+    assert small == ["tl_small", "mobilenet_0.25"]
+
+
+def test_local_weights_are_checked_and_never_downloaded(tmp_path: Path) -> None:
+    environ = {"KERAS_HOME": str(tmp_path)}
+    row = find_backbone("vgg16")
+
+    assert local_weights(row, environ=environ) is None
+    in_cache(tmp_path, "vgg16_weights_tf_dim_ordering_tf_kernels_notop.h5")
+    with pytest.raises(WeightsError, match="not the file that Keras publishes"):
+        local_weights(row, environ=environ)
+
+
+def test_local_weights_are_those_that_a_run_resolves(shared_folder: Path) -> None:
+    environ = {"TL_WEIGHTS_DIR": str(shared_folder / "weights")}
+    for name in ("tl_small", "mobilenet_0.25", "mobilenet_v2_0.35"):
+        row = find_backbone(name)
+        assert local_weights(row, environ=environ) == resolve_weights(row, "auto", environ=environ)
+
+
+def test_local_weights_of_another_size_say_so(shared_folder: Path) -> None:
+    environ = {"TL_WEIGHTS_DIR": str(shared_folder / "weights")}
+
+    found = local_weights(find_backbone("mobilenet_0.25"), image_size=(128, 128), environ=environ)
+
+    assert found is not None
+    assert "trained on another size: no mobilenet_2_5_128_tf_no_top.h5 here" in found.source

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from pipelines import finetune
+from pipelines import precision
 from tl.zoo.backbones import find_backbone
 
 
@@ -14,16 +14,16 @@ from tl.zoo.backbones import find_backbone
 def measured(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[float]:
     """Gains that the clock will show, one for each time that it is asked."""
     gains: list[float] = []
-    monkeypatch.setattr(finetune, "has_bfloat16", lambda text: True)
-    monkeypatch.setattr(finetune, "cache_folder", lambda: tmp_path)
-    monkeypatch.setattr(finetune, "bfloat16_gain", lambda build: gains.pop(0))
+    monkeypatch.setattr(precision, "has_bfloat16", lambda text: True)
+    monkeypatch.setattr(precision, "cache_folder", lambda: tmp_path)
+    monkeypatch.setattr(precision, "bfloat16_gain", lambda build: gains.pop(0))
     return gains
 
 
 def ask(backbone: str, size: int = 224) -> tuple[bool, list[str]]:
     plan: Any = SimpleNamespace(backbone=find_backbone(backbone), image_size=(size, size))
     said: list[str] = []
-    return finetune._bfloat16_pays(plan, said.append), said
+    return precision.bfloat16_pays(plan, said.append), said
 
 
 def test_small_network_is_not_asked_about(measured: list[float]) -> None:
@@ -33,7 +33,7 @@ def test_small_network_is_not_asked_about(measured: list[float]) -> None:
 def test_cpu_without_the_instructions_is_not_asked(
     measured: list[float], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(finetune, "has_bfloat16", lambda text: False)
+    monkeypatch.setattr(precision, "has_bfloat16", lambda text: False)
 
     assert ask("resnet50") == (False, [])
 
