@@ -84,7 +84,7 @@ def choose(
             "weights that are on this machine; leave it out"
         )
     clock = _Clock(time.perf_counter(), budget_s)
-    prepare_device(config.training.mixed_precision)
+    prepare_device(config.training)
     pool = _pool(data, config.seed)
     faults: list[tuple[str, str]] = []
     if candidates is None:

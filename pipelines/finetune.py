@@ -28,6 +28,7 @@ from pipelines.contact_sheet import write_sheet
 from pipelines.export import Exported
 from pipelines.feed import make_feed
 from pipelines.plan import Plan
+from pipelines.precision import bfloat16_pays
 from pipelines.resume import Resumption
 from pipelines.run_facts import (
     Recording,
@@ -161,8 +162,10 @@ def _run(
     stopwatch = _Stopwatch()
     tracker = _tracker(plan, folder)
     try:
-        device = prepare_device(plan.config.training.mixed_precision)
+        device = prepare_device(plan.config.training, lambda: bfloat16_pays(plan, say))
         say(f"training on {device.description}, {device.precision}")
+        for note in device.notes:
+            say(note)
         record = run_record(plan, folder, device)
         earlier = read_record(folder) if resumed is not None else None
         if earlier is not None:
@@ -178,8 +181,9 @@ def _run(
         rehearse = _Rehearsal(folder, device, say, stopwatch, is_done=resumed is not None)
         with stopwatch("train"):
             trained = _train(
-                plan, classifier, folder, feed, tracker, listener, say, resumed, rehearse, began
-            )
+                plan, classifier, folder, feed, tracker, listener, say, resumed, rehearse, began,
+                device,
+            )  # fmt: skip
             record = read_record(folder)
         with stopwatch("export and evaluate"):
             exported = _export(folder, plan, device, say)
@@ -263,6 +267,7 @@ def _train(
     resumed: Checkpoint | None,
     rehearse: "_Rehearsal",
     began: float,
+    device: Device,
 ) -> Trained:
     assert plan.weights is not None  # only a dry run has none
     augmentation = _augmentation(plan, folder, tracker)
@@ -298,6 +303,8 @@ def _train(
             backbone_facts=backbone_facts(plan.backbone, plan.weights, plan.image_size),
             feature_folder=feature_folder(plan.config.data, plan.weights),
             seconds_left=seconds_left,
+            device=device,
+            say=lambda line: _say_and_keep(line, say, log),
         )
         trained = train_classifier(task, resumed)
         store.finish(trained.classifier)
@@ -315,6 +322,12 @@ def _report_decision(
     path.write_text(json.dumps(dataclasses.asdict(decision), indent=2) + "\n")
     tracker.artifact(path)
     tracker.tags({"tl.strategy": f"auto: {decision.strategy}"})
+
+
+def _say_and_keep(line: str, say: Callable[[str], None], log: Any) -> None:
+    """Say what was found by trying, and keep it in the run's log."""
+    say(line)
+    log.write(line + "\n")
 
 
 def _flip_words(harm: FlipHarm, plan: Plan, log: Any) -> str:

@@ -163,6 +163,21 @@ def test_jax_trains_and_ends_with_a_saved_model(pictures: Path, tmp_path: Path) 
     shutil.rmtree(tmp_path / "models")
 
 
+def test_batch_size_by_trial_and_determinism_say_what_they_do(
+    pictures: Path, tmp_path: Path
+) -> None:
+    done = run("finetune", "--dataset", pictures, "--name", "flowers", *FLAGS, "--strategy", "last",
+               "--batch-size", "auto", "--deterministic", cwd=tmp_path)  # fmt: skip
+
+    assert done.returncode == 0, done.stderr
+    assert "--deterministic changes nothing on a CPU" in done.stderr
+    chosen = "batch size 16: with more pictures an update an epoch would have fewer than 16 updates"
+    assert chosen in done.stderr
+    (log,) = (tmp_path / "runs").glob("*/log.txt")
+    assert chosen in log.read_text()
+    assert record(tmp_path)["config"]["training"]["batch_size"] == "auto"
+
+
 @pytest.mark.slow
 def test_table_of_bytes_with_few_shots_goes_the_whole_way(pictures: Path, tmp_path: Path) -> None:
     import pyarrow as pa

@@ -98,6 +98,15 @@ def test_settings_of_text_need_no_quotes_whatever_they_look_like(text: str) -> N
     assert config.model.weights == text
 
 
+def test_number_or_word_takes_both() -> None:
+    assert settings_of("training.batch_size=auto").training.batch_size == "auto"
+    assert settings_of('training.batch_size="auto"').training.batch_size == "auto"
+    assert settings_of("training.batch_size=48").training.batch_size == 48
+    assert read_config(None, (), {"dataset": "a", "training.batch_size": 8}).training.replicas == (
+        "auto"
+    )
+
+
 def test_flags_win_over_settings_and_settings_over_the_file(file: Path) -> None:
     config = read_config(
         file,
@@ -154,6 +163,12 @@ def test_missing_dataset_is_refused_with_both_ways_to_give_it() -> None:
         ("seed", "--set 'seed': write key=value"),
         ("=5", "--set '=5': write key=value"),
         ("model.image_size=big", "model.image_size = 'big' should be a whole number"),
+        ("training.batch_size=car", "batch_size = 'car' should be a whole number or auto"),
+        ("training.batch_size=8.5", "batch_size = 8.5 should be a whole number or auto"),
+        ("training.replicas=all", "training.replicas = 'all' should be a whole number or auto"),
+        ("training.xla=yes", "training.xla = 'yes'; valid: auto, on, off"),
+        ("training.xla=true", "training.xla = True; valid: auto, on, off"),
+        ("training.deterministic=1", "training.deterministic = 1 should be true or false"),
     ],
 )
 def test_unknown_key_and_wrong_type_are_refused_with_key_and_value(
@@ -186,7 +201,8 @@ def test_value_where_a_group_is_needed_is_refused(file: Path, tmp_path: Path) ->
         ("model.dropout=1.0", "model.dropout = 1.0; valid: 0 to below 1"),
         ("augment.feature_views=-1", "augment.feature_views = -1; valid: 0 or more"),
         ("training.epochs=0", "training.epochs = 0; valid: 1 or more"),
-        ("training.batch_size=0", "training.batch_size = 0; valid: 1 or more"),
+        ("training.batch_size=0", "training.batch_size = 0; valid: 1 or more, or auto"),
+        ("training.replicas=0", "training.replicas = 0; valid: 1 or more, or auto"),
         ("training.learning_rate=0", "training.learning_rate = 0.0; valid: above 0, at most 10"),
         ("training.warmup_fraction=1", "training.warmup_fraction = 1.0"),
         ("training.weight_decay=-1", "training.weight_decay = -1.0; valid: 0 or more"),

@@ -1,5 +1,6 @@
 """`tl finetune`: plan, train, publish, and say what came of it."""
 
+import re
 import signal
 import sys
 import time
@@ -42,13 +43,24 @@ STRATEGIES = {
 @click.option("--weights", help="auto, imagenet, tl, none, or a file.  [default: auto]")
 @click.option("--name", help="Of the model.  [default: the dataset's]")
 @click.option("--epochs", type=int, help="Most passes of fine-tuning.  [default: 15]")
-@click.option("--batch-size", type=int, help="Pictures an update.  [default: 32]")
+@click.option(
+    "--batch-size",
+    metavar="INTEGER|auto",
+    callback=lambda context, option, text: _whole_number(text),
+    help="Pictures an update; auto tries which number is fastest.  [default: 32]",
+)
 @click.option("--image-size", type=int, help="Side in pixels.  [default: the backbone's]")
 @click.option(
     "--strategy",
     type=click.Choice(list(STRATEGIES)),
     help="The head only, on the stages that know most, the last stage too, or everything; auto "
     "decides by measurement.  [default: auto]",
+)
+@click.option(
+    "--deterministic",
+    is_flag=True,
+    default=None,
+    help="The same weights to the bit on a GPU too, though slower.",
 )
 @click.option("--time-budget", metavar="TIME", help="Of the whole command, such as 10m.")
 @click.option("--seed", type=int, help="Of split, order and augmentation.  [default: 0]")
@@ -123,6 +135,11 @@ def finetune(
         click.echo(line)
     if result.tracking_fault:
         click.echo(f"warning: {result.tracking_fault}", err=True)
+
+
+def _whole_number(text: str | None) -> int | str | None:
+    """Return a number where there is one; what else was typed is the config's to judge."""
+    return int(text) if text is not None and re.fullmatch(r"-?\d{1,18}", text) else text
 
 
 def _say(line: str) -> None:

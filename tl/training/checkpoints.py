@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from tl.errors import TrainingError
 from tl.written_aside import written_aside
 
-FORMAT = 1
+FORMAT = 2
 """Raise it when what is stored changes its meaning."""
 KEPT = 2
 _NAME = re.compile(r"checkpoint-\d{8}-[0-9a-f]{16}\.npz")

@@ -8,7 +8,7 @@ import math
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import keras
 
@@ -55,10 +55,21 @@ def compile_classifier(
     optimizer: keras.optimizers.Optimizer,
     label_smoothing: float = 0.0,
     problem: Problem = "single_label",
+    jit_compile: bool | Literal["auto"] = "auto",
 ) -> None:
-    """Compile a model with a head for batches of (images or features, targets, weights)."""
+    """Compile a model with a head for batches of (images or features, targets, weights).
+
+    Args:
+        model: changed in place.
+        optimizer: for its updates.
+        label_smoothing: as in `tl.training.losses`.
+        problem: what is learned.
+        jit_compile: with XLA; ``auto`` leaves it to Keras.
+    """
     loss, metric = loss_and_metric(problem, deviation_of(model), label_smoothing)
-    model.compile(optimizer=optimizer, loss=loss, weighted_metrics=[metric])
+    model.compile(
+        optimizer=optimizer, loss=loss, weighted_metrics=[metric], jit_compile=jit_compile
+    )
 
 
 def run_phase(

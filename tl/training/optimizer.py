@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import keras
+import numpy as np
 from keras import ops
 
 # A backbone can be thrown off by one batch.
@@ -112,11 +113,14 @@ def build_optimizer(
 def averaged_weights(model: keras.Model) -> Iterator[None]:
     """Give a model the moving average of its weights while a block runs, where there is one."""
     inner = getattr(model.optimizer, "inner_optimizer", model.optimizer)
-    if not (inner.use_ema and inner.built and int(inner.iterations)):
+    if not (inner.use_ema and inner.built and int(ops.convert_to_numpy(inner.iterations))):
         yield
         return
-    own = [keras.ops.convert_to_numpy(one) for one in model.trainable_variables]
+    own = [np.array(ops.convert_to_numpy(one)) for one in model.trainable_variables]
     inner.finalize_variable_values(model.trainable_variables)
+    for variable in model.trainable_variables:
+        # On JAX the average and the weight are now one buffer, which evaluation gives away.
+        variable.assign(np.array(ops.convert_to_numpy(variable)))
     try:
         yield
     finally:

@@ -13,6 +13,7 @@ from tl.strategy import Phase
 from tl.training.checkpoints import Checkpoint, write_checkpoint
 from tl.training.fit import PhaseState
 from tl.training.progress import EpochRecord
+from tl.training.trials import Settled
 from tl.training.variables import Arrays, restore_training_arrays, training_arrays
 
 LARGEST_SHARE = 0.05
@@ -28,6 +29,7 @@ class Standing:
         phase: index of the one under way.
         attempt: 0, or 1 after it diverged and its rate was lowered.
         micro_batches: parts that a batch is computed in.
+        settled: how updates are computed; None before the first phase.
         records: of the head, and of the phases and attempts before this one.
         state: of the phase under way.
     """
@@ -36,6 +38,7 @@ class Standing:
     phase: int = 0
     attempt: int = 0
     micro_batches: int = 1
+    settled: Settled | None = None
     records: list[EpochRecord] = field(default_factory=list)
     state: PhaseState
 
@@ -49,6 +52,7 @@ class Standing:
             "phase": self.phase,
             "attempt": self.attempt,
             "micro_batches": self.micro_batches,
+            "settled": None if self.settled is None else dataclasses.asdict(self.settled),
             "records": [dataclasses.asdict(one) for one in self.records],
             "state": state,
         }
@@ -70,6 +74,7 @@ def standing_of(checkpoint: Checkpoint) -> Standing:
         phase=facts["phase"],
         attempt=facts["attempt"],
         micro_batches=facts["micro_batches"],
+        settled=None if facts["settled"] is None else Settled(**facts["settled"]),
         records=_records(facts["records"]),
         state=PhaseState(**state, best_weights=best),
     )

@@ -1,9 +1,10 @@
 """What every phase of one run shares."""
 
+import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from tl.augment.flip_harm import FlipHarm
 from tl.augment.recipes import Augmentation
@@ -13,6 +14,7 @@ from tl.data.batches import PLAIN_FEED, Feed
 from tl.data.example import Example
 from tl.problem import Problem
 from tl.strategy import Decision
+from tl.training.devices import ONE_CPU, Device
 from tl.training.progress import Listener
 from tl.training.standing import CheckpointWriter
 
@@ -38,6 +40,8 @@ class Task:
         backbone_facts: all that decides the backbone's features, for the name of their store.
         feature_folder: for stored features, or None to keep nothing.
         seconds_left: gives the time until training has to end; None without a time budget.
+        device: what it is computed on.
+        say: receives one line about each thing that was found by trying.
     """
 
     classifier: Classifier
@@ -55,8 +59,22 @@ class Task:
     backbone_facts: Mapping[str, Any] = field(default_factory=dict)
     feature_folder: Path | None = None
     seconds_left: Callable[[], float | None] = lambda: None
+    device: Device = ONE_CPU
+    say: Callable[[str], None] = lambda line: None
 
     @property
     def steps_per_epoch(self) -> int:
         """Updates in which as many pictures are seen as there are."""
-        return max(1, round(len(self.training) / self.config.training.batch_size))
+        return max(1, round(len(self.training) / self.batch_size))
+
+    @property
+    def batch_size(self) -> int:
+        """Pictures an update, once it is settled."""
+        size = self.config.training.batch_size
+        assert size != "auto", "a trial settles it first"
+        return size
+
+    def with_batch_size(self, size: int) -> Self:
+        """Return the same task in batches of one size."""
+        training = dataclasses.replace(self.config.training, batch_size=size)
+        return dataclasses.replace(self, config=dataclasses.replace(self.config, training=training))

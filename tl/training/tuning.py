@@ -1,6 +1,7 @@
 """Execute the phases of a strategy on a classifier. The only place that touches `trainable`."""
 
 import dataclasses
+import functools
 import logging
 import math
 from collections.abc import Callable, Sequence
@@ -22,9 +23,12 @@ from tl.training.mixed_batches import mixed_batches
 from tl.training.objectives import score_name
 from tl.training.optimizer import build_optimizer
 from tl.training.progress import HEAD, PROBE, STAGE_PROBE, EpochRecord, kept_epoch
+from tl.training.replicas import ReplicaUpdater, copy_variables
+from tl.training.settle import as_asked, is_open, keep_what_agrees, settle, size_for_a_look
 from tl.training.stage_probes import StageProbe, best_taps, gain_of, probe_stages
 from tl.training.standing import Standing, restore_variables, standing_of
 from tl.training.task import Task
+from tl.training.trials import Settled
 from tl.training.updates import Updater
 from tl.words import counted
 from tl.zoo.cost import stage_costs
@@ -69,6 +73,8 @@ def train_classifier(task: Task, resumed: Checkpoint | None = None) -> Trained:
     else:
         task, records, phases = _begin_with_heads(task)
         standing = Standing(phases=phases, records=records, state=_begin(task, records))
+    if standing.phases:
+        task = _settled(task, standing)
     for index in range(standing.phase, len(standing.phases)):
         if index != standing.phase:
             standing.phase, standing.attempt = index, 0
@@ -76,6 +82,21 @@ def train_classifier(task: Task, resumed: Checkpoint | None = None) -> Trained:
         _run(task, standing, resumed)
         resumed = None
     return Trained(task.classifier, standing.records)
+
+
+def _settled(task: Task, standing: Standing) -> Task:
+    """Return the task with devices and batch size settled, as before it was killed or by trial."""
+    phase = standing.phases[standing.phase]
+    if len(task.device.replicas) > 1 or (standing.settled is None and is_open(task)):
+        is_adapted = task.config.training.batch_norm == "adapt"
+        set_trainable(task.classifier, phase, adapt_norms=is_adapted)
+        look = task.with_batch_size(size_for_a_look(task))
+        batch = next(iter(_batches(look, 0)))
+        task = keep_what_agrees(task, batch)
+        if standing.settled is None:
+            standing.settled = settle(task, lambda one, how: _updater(one, phase, how), batch)
+    standing.settled = standing.settled or as_asked(task)
+    return task.with_batch_size(standing.settled.batch_size)
 
 
 def _begin_with_heads(task: Task) -> tuple[Task, list[EpochRecord], tuple[Phase, ...]]:
@@ -200,9 +221,11 @@ def _fine_tune(task: Task, standing: Standing, resumed: Checkpoint | None) -> No
         rate = SLOWER * phase.learning_rate
         phase = dataclasses.replace(phase, name=f"{phase.name} slower", learning_rate=rate)
     set_trainable(classifier, phase, adapt_norms=config.batch_norm == "adapt")
-    update = Updater(classifier.model, _compiler(task, phase), standing.micro_batches)
+    assert standing.settled is not None
+    update = _updater(task, phase, standing.settled, standing.micro_batches)
+    model = update.model
     if resumed is not None:
-        restore_variables(classifier.model, resumed)
+        restore_variables(model, resumed)
     held_out = None
     if task.validation:
         held_out = evaluation_batches(task.validation, classifier.image_size, batch_size=BATCH)
@@ -211,7 +234,7 @@ def _fine_tune(task: Task, standing: Standing, resumed: Checkpoint | None) -> No
     def keep(write: Callable[[Standing, keras.Model], None]) -> None:
         standing.micro_batches = update.micro_batches
         try:
-            write(standing, classifier.model)
+            write(standing, model)
         except OSError as error:
             _log.warning(
                 "no checkpoint could be written (%s): training goes on, but could not be resumed "
@@ -219,10 +242,14 @@ def _fine_tune(task: Task, standing: Standing, resumed: Checkpoint | None) -> No
                 error.strerror or error,
             )
 
+    def store_best() -> None:
+        _bring_back(model, classifier)
+        task.on_best(classifier)
+
     if writer is not None and resumed is None:
         keep(writer.write)
     run_phase(
-        classifier.model,
+        model,
         update,
         _batches(task, state.step),
         held_out,
@@ -230,32 +257,56 @@ def _fine_tune(task: Task, standing: Standing, resumed: Checkpoint | None) -> No
         phase=phase.name,
         epochs=phase.epochs,
         steps_per_epoch=task.steps_per_epoch,
-        batch_size=config.batch_size,
+        batch_size=task.batch_size,
         listener=task.listener,
         first_step=standing.records[-1].step if standing.records else 0,
         patience=config.patience,
-        on_best=lambda: task.on_best(classifier),
+        on_best=store_best,
         on_update=lambda: keep(writer.write_if_due) if writer else None,
         has_time=lambda seconds: (left := task.seconds_left()) is None or left > seconds,
     )
+    _bring_back(model, classifier)
 
 
-def _compiler(task: Task, phase: Phase) -> Callable[[int], None]:
-    """Return what compiles the model for a phase, for batches in so many parts."""
+def _bring_back(model: keras.Model, classifier: Classifier) -> None:
+    """Give a classifier the weights of the copy of it that is trained on several devices."""
+    if model is not classifier.model:
+        copy_variables(model, classifier.model)
+
+
+def _updater(task: Task, phase: Phase, settled: Settled, micro_batches: int = 1) -> Updater:
+    """Return what updates the classifier in a phase, on one device or on several."""
+    compile_for = _compiler(task, phase, settled.xla)
+    model, devices = task.classifier.model, task.device.replicas
+    if len(devices) > 1:
+        return ReplicaUpdater(model, compile_for, devices, micro_batches=micro_batches)
+    return Updater(model, functools.partial(compile_for, model), micro_batches)
+
+
+def _compiler(task: Task, phase: Phase, xla: bool) -> Callable[[keras.Model, int], None]:
+    """Return what compiles a model for a phase, for batches in so many parts."""
     training, classifier = task.config.training, task.classifier
     total = task.steps_per_epoch * phase.epochs
+    factor_of = layer_factors(classifier, training.layer_decay)
 
-    def compile_for(micro_batches: int) -> None:
+    def compile_for(model: keras.Model, micro_batches: int) -> None:
+        # By place: Keras gives layers without a name of their own another one in a copy.
+        factors = {
+            one.path: factor_of(original)
+            for one, original in zip(
+                model.trainable_variables, classifier.model.trainable_variables, strict=True
+            )
+        }
         optimizer = build_optimizer(
             learning_rate=phase.learning_rate,
             total_steps=total,
             warmup_steps=round(training.warmup_fraction * total),
             weight_decay=training.weight_decay,
-            factor_of=layer_factors(classifier, training.layer_decay),
+            factor_of=lambda variable: factors[variable.path],
             ema_momentum=training.ema,
             micro_batches=micro_batches,
         )
-        compile_classifier(classifier.model, optimizer, training.label_smoothing, task.problem)
+        compile_classifier(model, optimizer, training.label_smoothing, task.problem, xla)
 
     return compile_for
 
@@ -283,7 +334,7 @@ def _batches(task: Task, first_step: int) -> Any:
     batches = training_batches(
         task.training,
         task.augmentation,
-        batch_size=config.training.batch_size,
+        batch_size=task.batch_size,
         seed=config.seed + 1,
         first_step=first_step,
         feed=task.feed,

@@ -24,13 +24,17 @@ class Updater:
         model: to be trained.
         compile_for: compiles it with an optimizer for batches that come in so many parts.
         micro_batches: parts to begin with.
+
+    Attributes:
+        model: that is trained.
+        micro_batches: parts that a batch is computed in now.
     """
 
     def __init__(
         self, model: keras.Model, compile_for: Callable[[int], None], micro_batches: int = 1
     ) -> None:
         self.micro_batches = micro_batches
-        self._model, self._compile_for = model, compile_for
+        self.model, self._compile_for = model, compile_for
         self._updates: int | None = None
         compile_for(micro_batches)
 
@@ -41,10 +45,10 @@ class Updater:
             Exception: of the backend, where not even one picture fits into memory.
         """
         if self._updates is None:  # a checkpoint may have been restored since it was compiled
-            self._updates = int(self._model.optimizer.iterations)
+            self._updates = int(keras.ops.convert_to_numpy(self.model.optimizer.iterations))
         while True:
             try:
-                metrics = self._update(batch)
+                metrics = self.attempt(batch)
             except Exception as error:
                 if not is_out_of_memory(error) or self.micro_batches >= len(batch[0]):
                     raise
@@ -53,12 +57,17 @@ class Updater:
                 self._updates += 1
                 return metrics
 
-    def _update(self, batch: Batch) -> dict[str, float]:
+    def attempt(self, batch: Batch) -> dict[str, float]:
+        """Update once, in the parts of now.
+
+        Raises:
+            Exception: of the backend, where they do not fit into memory.
+        """
         if self.micro_batches == 1:
-            logs = self._model.train_on_batch(*batch, return_dict=True)
+            logs = self.model.train_on_batch(*batch, return_dict=True)
             return {name: float(value) for name, value in logs.items()}
         parts = split_batch(batch, self.micro_batches)
-        logs = [self._model.train_on_batch(*part, return_dict=True) for part in parts]
+        logs = [self.model.train_on_batch(*part, return_dict=True) for part in parts]
         mass = [float(weights.sum()) + 1e-12 for _, _, weights in parts]
         # The parts' losses are means over rows, the metrics means over weights.
         shares = {"loss": np.ones(len(parts))}
@@ -73,11 +82,11 @@ class Updater:
         All gradients are needed for their common norm before anything changes, so the update that
         failed has changed nothing but Keras' count of iterations.
         """
-        before = {one.path: np.asarray(one) for one in self._model.optimizer.variables}
+        before = {one.path: np.asarray(one) for one in self.model.optimizer.variables}
         self.micro_batches *= 2
         self._compile_for(self.micro_batches)
-        optimizer = self._model.optimizer
-        optimizer.build(self._model.trainable_variables)
+        optimizer = self.model.optimizer
+        optimizer.build(self.model.trainable_variables)
         for variable in optimizer.variables:
             if variable.path in before and "gradient_accumulator" not in variable.path:
                 variable.assign(before[variable.path])

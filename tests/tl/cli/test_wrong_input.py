@@ -144,6 +144,10 @@ CASES: dict[str, tuple[Prepare, int, tuple[str, ...]]] = {
     ),
     "impossible flag": (good("--epochs", "0"), 2, ("training.epochs = 0", "1 or more")),
     "flag of a wrong type": (good("--epochs", "many"), 2, ("--epochs", "many")),
+    "batch size that is neither number nor auto": (
+        good("--batch-size", "car"), 2, ("training.batch_size = 'car'", "whole number or auto"),
+    ),
+    "batch of nothing": (good("--batch-size", "0"), 2, ("training.batch_size = 0", "1 or more")),
     "unknown strategy": (good("--strategy", "top"), 2, ("--strategy", "top", "last")),
     "impossible name": (good("--name", "../up"), 2, ("'../up'", "letters, digits")),
     "malformed TOML": (bad_toml, 2, ("--config run.toml", "TOML")),

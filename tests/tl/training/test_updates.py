@@ -103,7 +103,7 @@ def test_what_does_not_fit_picture_by_picture_is_raised() -> None:
     def always(*_: Any, **__: Any) -> Any:
         raise MemoryError("RESOURCE_EXHAUSTED: not even one")
 
-    update._model.train_on_batch = always
+    update.model.train_on_batch = always
     with pytest.raises(MemoryError):
         update(BATCH)
     assert update.micro_batches == 16
