@@ -14,7 +14,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.export import Unreadable, measure, measured_metrics
+from pipelines.export import measure, measured_metrics
+from pipelines.exported import Unreadable
 from tl.augment.tta import TestTime, views_of
 from tl.config import DataConfig
 from tl.data.answers import with_classes

@@ -12,7 +12,6 @@ import json
 import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from pipelines.exported import Exported, Unreadable
 from tl.classifier import build_classifier
 from tl.data.contents import encode_png
 from tl.data.decode import servable_bytes
@@ -31,30 +31,8 @@ from tl.evaluation.served import ServedModel, load_served_model
 from tl.export.saved_model import write_saved_model
 from tl.export.versions import publish_version
 from tl.export.warmup import write_warmup_requests
-from tl.problem import Problem
 from tl.run_folder import SPLIT, WEIGHTS, RunRecord, read_record
 from tl.zoo.backbones import find_backbone
-
-Unreadable = tuple[tuple[str, str], ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Exported:
-    """A published version.
-
-    Attributes:
-        path: its folder.
-        measured_on: the side that the metrics are of, or ``nothing``.
-        metrics: as `tl.evaluation.measures` gives them, computed on the SavedModel.
-        unreadable: key and reason of the pictures that it could not be measured on.
-        problem: what it answers.
-    """
-
-    path: Path
-    measured_on: str
-    metrics: dict[str, Any]
-    unreadable: Unreadable = ()
-    problem: Problem = "single_label"
 
 
 def export_run(folder: Path, data: PreparedData) -> Exported:

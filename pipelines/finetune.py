@@ -7,14 +7,9 @@ What it reaches on real photographs, with the spread over seeds, is in docs/benc
 
 import contextlib
 import dataclasses
-import importlib.metadata
-import importlib.util
 import json
-import os
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,10 +20,11 @@ from pipelines.backbone_features import backbone_facts, feature_folder
 from pipelines.best_weights import BestWeights
 from pipelines.choose import settle_backbone
 from pipelines.contact_sheet import write_sheet
-from pipelines.export import Exported
+from pipelines.exported import Exported
 from pipelines.feed import make_feed
 from pipelines.plan import Plan
 from pipelines.precision import bfloat16_pays
+from pipelines.publish import Rehearsal, Stopwatch, export_somewhere
 from pipelines.resume import Resumption
 from pipelines.run_facts import (
     Recording,
@@ -46,7 +42,7 @@ from tl.classifier import Classifier, build_classifier
 from tl.data.balance import balance_classes
 from tl.data.batches import Feed, decoded_pictures
 from tl.data.split import write_split
-from tl.errors import ConfigError, ExportError, Interrupted, TrackingError, TrainingError
+from tl.errors import ConfigError, Interrupted, TrackingError, TrainingError
 from tl.run_folder import (
     CHECKPOINTS,
     RUNS,
@@ -68,10 +64,6 @@ from tl.training.progress import (
 from tl.training.standing import CheckpointWriter
 from tl.training.task import Task
 from tl.training.tuning import Trained, train_classifier
-
-SECONDS_A_MEASURED_PICTURE = 0.01
-"""Through the exported model; less on most machines."""
-_REHEARSAL = "rehearse export"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -159,7 +151,7 @@ def _run(
     began: float | None,
 ) -> FinetuneResult:
     began = time.monotonic() if began is None else began
-    stopwatch = _Stopwatch()
+    stopwatch = Stopwatch()
     tracker = _tracker(plan, folder)
     try:
         device = prepare_device(plan.config.training, lambda: bfloat16_pays(plan, say))
@@ -178,7 +170,7 @@ def _run(
         with stopwatch("build"):
             keras.utils.set_random_seed(plan.config.seed)
             classifier = _build(plan, None if earlier is None else earlier.taps)
-        rehearse = _Rehearsal(folder, device, say, stopwatch, is_done=resumed is not None)
+        rehearse = Rehearsal(folder, device, say, stopwatch, is_done=resumed is not None)
         with stopwatch("train"):
             trained = _train(
                 plan, classifier, folder, feed, tracker, listener, say, resumed, rehearse, began,
@@ -186,7 +178,7 @@ def _run(
             )  # fmt: skip
             record = read_record(folder)
         with stopwatch("export and evaluate"):
-            exported = _export(folder, plan, device, say)
+            exported = export_somewhere(folder, plan.data, device, say)
         with stopwatch("track"):
             report_run(tracker, folder, trained.records, exported, record)
             _end(folder, "finished", outcome_of(exported))
@@ -265,7 +257,7 @@ def _train(
     listener: Listener,
     say: Callable[[str], None],
     resumed: Checkpoint | None,
-    rehearse: "_Rehearsal",
+    rehearse: Rehearsal,
     began: float,
     device: Device,
 ) -> Trained:
@@ -357,82 +349,6 @@ def _augmentation(plan: Plan, folder: Path, tracker: Tracker) -> Augmentation:
     return augmentation
 
 
-class _Rehearsal:
-    """Go through the export once, as soon as there are weights: a long run cannot fail at its end.
-
-    Not before: the first usable model would come seconds later.
-    """
-
-    def __init__(
-        self,
-        folder: Path,
-        device: Device,
-        say: Callable[[str], None],
-        stopwatch: "_Stopwatch",
-        is_done: bool,
-    ) -> None:
-        self._folder, self._device, self._say = folder, device, say
-        self._stopwatch, self._is_done = stopwatch, is_done
-
-    def __call__(self) -> None:
-        if not self._is_done:
-            self._is_done = True
-            with self._stopwatch(_REHEARSAL):
-                _rehearse(self._folder, self._device, self._say)
-
-    def seconds_of_export(self, n_pictures: int) -> float:
-        """Estimate how long export, measurement on some pictures and tracking will take."""
-        rehearsed = self._stopwatch.seconds.get(_REHEARSAL, 10.0)
-        return 2 * rehearsed + n_pictures * SECONDS_A_MEASURED_PICTURE + 3.0
-
-
-def _rehearse(folder: Path, device: Device, say: Callable[[str], None]) -> None:
-    if device.backend == "tensorflow":
-        from pipelines.export import rehearse_export
-
-        rehearse_export(folder)
-    else:
-        _in_tensorflow(folder, "rehearse", say)
-
-
-def _export(
-    folder: Path, plan: Plan, device: Device, say: Callable[[str], None]
-) -> Exported | None:
-    if device.backend == "tensorflow":
-        from pipelines.export import export_run
-
-        return export_run(folder, plan.data)
-    answer = _in_tensorflow(folder, "export", say)
-    if answer is None:
-        return None
-    unreadable = tuple((key, why) for key, why in answer["unreadable"])
-    return Exported(
-        Path(answer["path"]),
-        answer["measured_on"],
-        answer["metrics"],
-        unreadable,
-        plan.data.problem,
-    )
-
-
-def _in_tensorflow(folder: Path, task: str, say: Callable[[str], None]) -> Any:
-    """Run a step of `pipelines.export` in a process with the TensorFlow backend."""
-    if importlib.util.find_spec("tensorflow") is None:
-        say(f"TensorFlow is absent: no SavedModel is written here; on a machine with it: "
-            f"tl export {folder}")  # fmt: skip
-        return None
-    done = subprocess.run(
-        [sys.executable, "-m", "pipelines.export_process", task, str(folder)],
-        env={**os.environ, "KERAS_BACKEND": "tensorflow"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode:
-        raise ExportError(done.stderr.strip().splitlines()[-1] if done.stderr else "export failed")
-    return json.loads(done.stdout.splitlines()[-1])
-
-
 def _end(folder: Path, state: str, outcome: dict[str, Any]) -> None:
     # On a full disk the error that led here is what counts; or nothing had begun.
     with contextlib.suppress(OSError, ConfigError):
@@ -446,17 +362,3 @@ def _finish(tracker: Tracker, state: Any) -> str | None:
     except (TrackingError, OSError) as error:
         return str(error)
     return None
-
-
-class _Stopwatch:
-    def __init__(self) -> None:
-        self.seconds: dict[str, float] = {}
-
-    @contextlib.contextmanager
-    def __call__(self, stage: str) -> Iterator[None]:
-        began, before = time.perf_counter(), sum(self.seconds.values())
-        try:
-            yield
-        finally:  # what another stage within this one took is that one's
-            within = sum(self.seconds.values()) - before
-            self.seconds[stage] = round(time.perf_counter() - began - within, 2)

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from pipelines.export import Exported
+from pipelines.exported import Exported
 from pipelines.plan import Plan, absolute_config
 from tl.data.answers import value_facts
 from tl.evaluation.charts import draw_confusion, draw_curves

@@ -247,7 +247,7 @@ def train(dataset: Path, home: Path, changes: dict[str, Any]) -> Trained:
     """Run `finetune` in a working directory of its own."""
     from pipelines.finetune import finetune
     from pipelines.plan import make_plan
-    from tl.config import read_config
+    from tl.config_reading import read_config
 
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(home)

@@ -44,7 +44,7 @@ def finetune(
     """
     import importlib
 
-    from tl.config import read_config
+    from tl.config_reading import read_config
 
     flags = _flags(dataset, settings)
     plan = importlib.import_module(f"{_PIPELINES}.plan").make_plan(read_config(None, (), flags))
@@ -76,7 +76,7 @@ def choose(
     """
     import importlib
 
-    from tl.config import read_config
+    from tl.config_reading import read_config
     from tl.durations import parse_duration
 
     budget_s = parse_duration(str(time_budget), "time_budget")
@@ -129,7 +129,7 @@ def evaluate(model: "str | Path", dataset: str, *, allow_seen: bool = False) -> 
 
 def _flags(dataset: str, settings: dict[str, Any]) -> dict[str, Any]:
     """Return settings by their dotted keys."""
-    from tl.config import setting_key
+    from tl.config_reading import setting_key
     from tl.durations import parse_duration
 
     if isinstance(settings.get("time_budget"), str):

@@ -18,7 +18,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tl.config import RunConfig, config_from_json
+from tl.config import RunConfig
+from tl.config_reading import config_from_json
 from tl.errors import ConfigError, nearest
 from tl.problem import Problem
 from tl.written_aside import written_aside

@@ -163,6 +163,37 @@ def test_jax_trains_and_ends_with_a_saved_model(pictures: Path, tmp_path: Path) 
     shutil.rmtree(tmp_path / "models")
 
 
+def test_machine_without_tensorflow_ends_with_weights_to_export_elsewhere(
+    pictures: Path, tmp_path: Path
+) -> None:
+    pytest.importorskip("jax")
+    # As on a machine where TensorFlow was never installed: neither found nor imported.
+    hidden = tmp_path / "hidden"
+    hidden.mkdir()
+    (hidden / "sitecustomize.py").write_text(
+        "from importlib.machinery import PathFinder\n"
+        "find = PathFinder.find_spec\n"
+        "def without(name, path=None, target=None):\n"
+        "    absent = name.split('.')[0] == 'tensorflow'\n"
+        "    return None if absent else find(name, path, target)\n"
+        "PathFinder.find_spec = staticmethod(without)\n"
+    )
+    home = tmp_path / "home"
+    home.mkdir()
+
+    done = run("finetune", "--dataset", pictures, "--name", "flowers", *FLAGS, cwd=home,
+               KERAS_BACKEND="jax", JAX_PLATFORMS="cpu", PYTHONPATH=str(hidden))  # fmt: skip
+
+    assert done.returncode == 0, done.stderr
+    assert "TensorFlow is absent: no SavedModel is written here" in done.stderr
+    facts = record(home)
+    assert facts["state"] == "finished"
+    assert not (home / "models" / "flowers").exists()
+    exported = run("export", facts["id"], cwd=home)  # a machine that has it
+    assert exported.returncode == 0, exported.stderr
+    assert (home / "models" / "flowers" / "1" / "saved_model.pb").is_file()
+
+
 def test_batch_size_by_trial_and_determinism_say_what_they_do(
     pictures: Path, tmp_path: Path
 ) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tl.config import read_config
+from tl.config_reading import read_config
 from tl.errors import ConfigError, Interrupted
 from tl.training.progress import EpochRecord, Silent
 
@@ -112,10 +112,10 @@ class Slow(Silent):
 def test_fine_tuning_ends_with_its_time(
     pictures: Path, settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import pipelines.finetune
+    import pipelines.publish
 
     monkeypatch.setattr("tl.strategy.LITTLE", 3)
-    monkeypatch.setattr(pipelines.finetune._Rehearsal, "seconds_of_export", lambda *_: 0.0)
+    monkeypatch.setattr(pipelines.publish.Rehearsal, "seconds_of_export", lambda *_: 0.0)
     slow = Slow(seconds=1.0)
     budget = {"training.time_budget": 30.0, "training.epochs": 50}
     began = time.monotonic()

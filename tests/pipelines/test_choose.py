@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tl.config import RunConfig, read_config
+from tl.config import RunConfig
+from tl.config_reading import read_config
 from tl.errors import ConfigError, WeightsError
 from tl.problem import Problem
 

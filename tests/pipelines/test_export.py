@@ -198,7 +198,7 @@ def test_hidden_layer_and_several_stages_are_exported(
     """What the head reads and how deep it is are the run's, so its export is built alike."""
     from pipelines.finetune import finetune
     from pipelines.plan import make_plan
-    from tl.config import read_config
+    from tl.config_reading import read_config
     from tl.run_folder import read_record
 
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "unknown-scheme://store")

@@ -122,9 +122,9 @@ def test_broken_export_fails_with_the_first_model_and_before_any_epoch(
 @pytest.fixture
 def no_rehearsal(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leave out what other tests show and takes seconds."""
-    import pipelines.finetune
+    import pipelines.publish
 
-    monkeypatch.setattr(pipelines.finetune, "_rehearse", lambda *_: None)
+    monkeypatch.setattr(pipelines.publish, "_rehearse", lambda *_: None)
 
 
 @pytest.mark.usefixtures("no_rehearsal")
@@ -226,7 +226,7 @@ def test_output_is_checked_while_planning(
     pictures: Path, settings: dict[str, Any], tmp_path: Path
 ) -> None:
     from pipelines.plan import make_plan
-    from tl.config import read_config
+    from tl.config_reading import read_config
 
     (tmp_path / "file").write_text("")
     for output in (tmp_path / "file", Path("/proc")):

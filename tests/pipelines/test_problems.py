@@ -272,7 +272,7 @@ def test_stopped_run_over_numbers_goes_on_in_their_unit(
     from pipelines.finetune import finetune, resume
     from pipelines.plan import make_plan
     from pipelines.resume import plan_resumption
-    from tl.config import read_config
+    from tl.config_reading import read_config
     from tl.errors import Interrupted
     from tl.training.progress import Silent
 

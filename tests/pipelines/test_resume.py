@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 from pipelines.resume import plan_resumption
-from tl.config import read_config
+from tl.config_reading import read_config
 from tl.data.split import read_split
 from tl.errors import ConfigError, DatasetError, Interrupted, TrainingError
 from tl.run_folder import read_record, write_record

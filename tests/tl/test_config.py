@@ -10,15 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tl.config import (
-    DataConfig,
-    RunConfig,
-    TrainingConfig,
-    check_model_name,
-    config_from_json,
-    model_name_of,
-    read_config,
-)
+from tl.config import DataConfig, RunConfig, TrainingConfig, check_model_name, model_name_of
+from tl.config_reading import config_from_json, read_config
 from tl.errors import ConfigError
 
 TOML = """

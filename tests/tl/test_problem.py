@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tl.config import read_config
+from tl.config_reading import read_config
 from tl.errors import ConfigError
 from tl.problem import Problem, refuse_without_meaning
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tl.config import config_from_json, read_config
+from tl.config_reading import config_from_json, read_config
 from tl.errors import ConfigError
 from tl.transforms import TRANSFORMS, VIEWS, check_transforms, mirrors, transform
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from tl.config import read_config
+from tl.config_reading import read_config
 
 
 @click.command()

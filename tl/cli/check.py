@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tl.cli.shown_path import shown_path
-from tl.config import read_config
+from tl.config_reading import read_config
 from tl.words import counted
 
 if TYPE_CHECKING:

@@ -7,7 +7,8 @@ from typing import Any
 
 import click
 
-from tl.config import RunConfig, read_config, setting_key
+from tl.config import RunConfig
+from tl.config_reading import read_config, setting_key
 from tl.durations import duration_words, parse_duration
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from tl.config import read_config
+from tl.config_reading import read_config
 from tl.words import counted
 
 

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tl.cli.shown_path import shown_path
-from tl.config import read_config, setting_key
+from tl.config_reading import read_config, setting_key
 from tl.durations import parse_duration
 from tl.errors import ConfigError
 from tl.words import counted
 
 if TYPE_CHECKING:
-    from pipelines.export import Unreadable
+    from pipelines.exported import Unreadable
     from pipelines.finetune import FinetuneResult
     from pipelines.plan import Plan
     from pipelines.resume import Resumption

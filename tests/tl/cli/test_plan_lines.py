@@ -7,7 +7,7 @@ import pytest
 
 from pipelines.plan import make_plan
 from tl.cli.finetune import plan_lines
-from tl.config import read_config
+from tl.config_reading import read_config
 
 
 def lines_of(dataset: Path, **settings: Any) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tl.config import read_config
+from tl.config_reading import read_config
 
 
 @pytest.fixture(scope="session")

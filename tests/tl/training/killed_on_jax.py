@@ -11,7 +11,7 @@ import numpy as np
 from tl.augment.pca_jitter import fit_colour_pca
 from tl.augment.recipes import Augmentation
 from tl.classifier import build_classifier
-from tl.config import read_config
+from tl.config_reading import read_config
 from tl.data.prepare import prepare_data
 from tl.training import tuning
 from tl.training.checkpoints import read_checkpoint

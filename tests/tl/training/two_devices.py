@@ -21,7 +21,8 @@ import tensorflow as tf
 from tl.augment.pca_jitter import fit_colour_pca
 from tl.augment.recipes import Augmentation
 from tl.classifier import Classifier, build_classifier
-from tl.config import TrainingConfig, read_config
+from tl.config import TrainingConfig
+from tl.config_reading import read_config
 from tl.data.prepare import prepare_data
 from tl.training import settle
 from tl.training.checkpoints import read_checkpoint

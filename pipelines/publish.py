@@ -1,0 +1,120 @@
+"""Export from a run that trains on any backend: rehearsed early, done in TensorFlow at the end."""
+
+import contextlib
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from pipelines.exported import Exported
+from tl.data.prepare import PreparedData
+from tl.errors import ExportError
+from tl.training.devices import Device
+
+SECONDS_A_MEASURED_PICTURE = 0.01
+"""Through the exported model; less on most machines."""
+_REHEARSAL = "rehearse export"
+
+
+class Stopwatch:
+    """Wall seconds by stage; what a stage within another took is its own."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+
+    @contextlib.contextmanager
+    def __call__(self, stage: str) -> Iterator[None]:
+        """Count the time of a block."""
+        began, before = time.perf_counter(), sum(self.seconds.values())
+        try:
+            yield
+        finally:  # what another stage within this one took is that one's
+            within = sum(self.seconds.values()) - before
+            self.seconds[stage] = round(time.perf_counter() - began - within, 2)
+
+
+class Rehearsal:
+    """Go through the export once, as soon as there are weights: a long run cannot fail at its end.
+
+    Not before: the first usable model would come seconds later.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        device: Device,
+        say: Callable[[str], None],
+        stopwatch: Stopwatch,
+        is_done: bool,
+    ) -> None:
+        self._folder, self._device, self._say = folder, device, say
+        self._stopwatch, self._is_done = stopwatch, is_done
+
+    def __call__(self) -> None:
+        """Do it, the first time."""
+        if not self._is_done:
+            self._is_done = True
+            with self._stopwatch(_REHEARSAL):
+                _rehearse(self._folder, self._device, self._say)
+
+    def seconds_of_export(self, n_pictures: int) -> float:
+        """Estimate how long export, measurement on some pictures and tracking will take."""
+        rehearsed = self._stopwatch.seconds.get(_REHEARSAL, 10.0)
+        return 2 * rehearsed + n_pictures * SECONDS_A_MEASURED_PICTURE + 3.0
+
+
+def _rehearse(folder: Path, device: Device, say: Callable[[str], None]) -> None:
+    if device.backend == "tensorflow":
+        from pipelines.export import rehearse_export
+
+        rehearse_export(folder)
+    else:
+        _in_tensorflow(folder, "rehearse", say)
+
+
+def export_somewhere(
+    folder: Path, data: PreparedData, device: Device, say: Callable[[str], None]
+) -> Exported | None:
+    """Publish a run's model, in this process or in one that has TensorFlow.
+
+    Returns:
+        None where this machine has none.
+    """
+    if device.backend == "tensorflow":
+        from pipelines.export import export_run
+
+        return export_run(folder, data)
+    answer = _in_tensorflow(folder, "export", say)
+    if answer is None:
+        return None
+    unreadable = tuple((key, why) for key, why in answer["unreadable"])
+    return Exported(
+        Path(answer["path"]),
+        answer["measured_on"],
+        answer["metrics"],
+        unreadable,
+        data.problem,
+    )
+
+
+def _in_tensorflow(folder: Path, task: str, say: Callable[[str], None]) -> Any:
+    """Run a step of `pipelines.export` in a process with the TensorFlow backend."""
+    if importlib.util.find_spec("tensorflow") is None:
+        say(f"TensorFlow is absent: no SavedModel is written here; on a machine with it: "
+            f"tl export {folder}")  # fmt: skip
+        return None
+    done = subprocess.run(
+        [sys.executable, "-m", "pipelines.export_process", task, str(folder)],
+        env={**os.environ, "KERAS_BACKEND": "tensorflow"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        raise ExportError(done.stderr.strip().splitlines()[-1] if done.stderr else "export failed")
+    return json.loads(done.stdout.splitlines()[-1])
