@@ -32,7 +32,7 @@ def test_guide_and_tl_report_every_epoch_and_predict_every_test_picture(
     tested = make_fold(picture_keys(root), n_folds=5, fold=0, seed=0)["test"]
     assert [epoch.phase for epoch in guide.epochs] == ["head", "all"]
     assert guide.wall_s == guide.epochs[-1].seconds
-    assert tl.epochs[0].phase == "head"
+    assert tl.epochs[0].phase == "probe"
     assert 0 < tl.epochs[0].seconds < tl.epochs[-1].seconds < tl.wall_s
     for result in (guide, tl):
         assert set(result.predictions) == set(tested)
