@@ -110,7 +110,7 @@ def start(surveyed: Surveyed, config: RunConfig, pool: Dataset) -> Started:
     model = build_backbone(surveyed.row, surveyed.image_size, surveyed.weights)
     facts = backbone_facts(surveyed.row, surveyed.weights, surveyed.image_size)
     folder = feature_folder(config.data, surveyed.weights)
-    extractor = FeatureExtractor(model, facts, folder)
+    extractor = FeatureExtractor(model, facts, folder, config.data.feature_precision)
     recipe = choose_recipe(config.augment, pool.name)
     transforms = config.augment.transforms or find_recipe(recipe)
     # As the run that would follow reads them: large JPEGs decoded smaller.

@@ -40,6 +40,7 @@ class DataConfig:
             ``ram`` or ``disk``; refused where they do not fit.
         keep_features: keep what the frozen backbone says of each view of a picture, for later runs
             with the same backbone and pictures.
+        feature_precision: of them; ``float16`` takes half the disk.
         workers: processes that decode and augment beside this one, for machines of many cores.
         path_column: of a table, where it has no usual name.
         label_column: likewise.
@@ -59,6 +60,7 @@ class DataConfig:
     identity: Literal["auto", "content", "key"] = "auto"
     cache: Literal["none", "ram", "disk"] = "none"
     keep_features: bool = True
+    feature_precision: Literal["float32", "float16"] = "float32"
     workers: int = 0
     path_column: str | None = None
     label_column: str | None = None

@@ -153,6 +153,8 @@ class FeatureExtractor:
         backbone: of `tl.zoo.build`; its weights are those of now.
         facts: what the backbone is: name, weights, size, precision.
         folder: for the store, or None to keep nothing.
+        precision: of stored numbers; those of now are rounded alike, so that the next run, which
+            reads them, sees the same.
     """
 
     def __init__(
@@ -160,12 +162,13 @@ class FeatureExtractor:
         backbone: keras.Model,
         facts: Mapping[str, Any] | None = None,
         folder: Path | None = None,
+        precision: str = "float32",
     ) -> None:
         outputs = stage_features(backbone)
         self.widths = tuple(int(one.shape[-1]) for one in outputs)
         together = keras.layers.Concatenate(dtype="float32")(list(outputs))
         self._run = inference_function(keras.Model(backbone.input, together))
-        self._facts, self._folder = dict(facts or {}), folder
+        self._facts, self._folder, self._precision = dict(facts or {}), folder, precision
         if folder is not None:
             prune(folder)
 
@@ -193,7 +196,9 @@ class FeatureExtractor:
         names = [one.key for one in examples] if identities is None else list(identities)
         rows = [_row_name(*one) for one in zip(names, numbers, strict=True)]
         folder = None if identities is None else self._folder
-        store = FeatureStore(folder, {**self._facts, **view.facts}, sum(self.widths))
+        store = FeatureStore(
+            folder, {**self._facts, **view.facts}, sum(self.widths), self._precision
+        )
         features, found = store.read(rows)
         weights = np.array([one.weight for one in examples], np.float32)
         stored = int(found.sum())
@@ -204,7 +209,7 @@ class FeatureExtractor:
         for computed, of_batch in self._compute(examples, missing, names, numbers, view, feed):
             places = missing[first : first + len(computed)]
             first += len(computed)
-            features[places] = computed
+            features[places] = store.rounded(computed)
             readable = of_batch > 0
             weights[places[~readable]] = 0
             # A picture that took an unreadable one's place is not kept under its name.

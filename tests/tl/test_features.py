@@ -184,3 +184,22 @@ def test_joined_tables_keep_their_order(backbone: keras.Model, dataset: Dataset)
     assert np.array_equal(both.features, table.features[[3, 4, 0]])
     assert both.targets.tolist() == table.targets[[3, 4, 0]].tolist()
     assert len(both) == 3
+
+
+def test_half_precision_is_the_same_in_the_first_run_and_the_next(
+    backbone: keras.Model, dataset: Dataset, tmp_path: Path
+) -> None:
+    names = list(dataset.identities)  # type: ignore[arg-type]
+    whole = FeatureExtractor(backbone).extract(dataset, plain_view(SIZE))
+
+    first, second = (
+        FeatureExtractor(backbone, FACTS, tmp_path, "float16").extract(
+            dataset, plain_view(SIZE), identities=names
+        )
+        for _ in range(2)
+    )
+
+    assert (first.stored, second.stored) == (0, 36)
+    assert np.array_equal(first.features, second.features)
+    assert not np.array_equal(first.features, whole.features)
+    np.testing.assert_allclose(first.features, whole.features, rtol=1e-3, atol=1e-3)

@@ -65,7 +65,10 @@ class Gatherer:
         _refuse_broken_weights(task.classifier.backbone)
         self._task = task
         self._extractor = FeatureExtractor(
-            task.classifier.backbone, task.backbone_facts, task.feature_folder
+            task.classifier.backbone,
+            task.backbone_facts,
+            task.feature_folder,
+            task.config.data.feature_precision,
         )
         self._computed, self._seconds = 0, 0.0
 
