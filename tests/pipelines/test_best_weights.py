@@ -1,9 +1,8 @@
 """A full disk costs time, not what was trained."""
 
-import subprocess
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -24,20 +23,12 @@ def classifier() -> Classifier:
 
 
 @pytest.fixture
-def small_disk(tmp_path: Path, trained: Any) -> Iterator[Path]:
+def small_disk(mount_disk: Callable[[str], Path], trained: Any) -> Path:
     """A run's folder on a real file system of 2 MiB that is full."""
-    folder = tmp_path / "run"
-    folder.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(folder)],
-        capture_output=True, check=False,
-    )  # fmt: skip
-    if mounted.returncode:
-        pytest.skip("mounting a small file system is not permitted here")
+    folder = mount_disk("2m")
     write_record(folder, read_record(trained.run))
     (folder / "other").write_bytes(b"x" * (1900 * 1024))
-    yield folder
-    subprocess.run(["umount", "--lazy", str(folder)], check=True)
+    return folder
 
 
 def test_training_goes_on_and_the_end_waits_for_room(
