@@ -14,16 +14,19 @@ else
 INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check
 endif
 
+# A file stays with one process, so that its tests share what they build.
+PYTEST := $(BIN)/pytest --numprocesses auto --maxprocesses 4 --dist loadfile
+
 .PHONY: run test test-slow soak check lock clean
 
 run: $(VENV)/.installed-run  ## fine-tune -> MLflow -> SavedModel -> server -> predictions
 	@$(BIN)/python demo.py
 
 test: $(VENV)/.installed-dev check  ## everything but the slow tests
-	@$(BIN)/pytest -m "not slow and not soak and not gpu"
+	@$(PYTEST) -m "not slow and not soak and not gpu"
 
 test-slow: $(VENV)/.installed-dev  ## the slow tests only
-	@$(BIN)/pytest -m "slow and not soak and not gpu"
+	@$(PYTEST) -m "slow and not soak and not gpu"
 
 soak: $(VENV)/.installed-dev  ## tests longer than a quarter of an hour, by hand
 	@$(BIN)/pytest -m soak --timeout 7200

@@ -21,13 +21,10 @@ class BestWeights:
     Args:
         folder: of the run.
         say: receives one-line reports.
-        on_stored: called after every successful write.
     """
 
-    def __init__(
-        self, folder: Path, say: Callable[[str], None], on_stored: Callable[[], None]
-    ) -> None:
-        self._folder, self._say, self._on_stored = folder, say, on_stored
+    def __init__(self, folder: Path, say: Callable[[str], None]) -> None:
+        self._folder, self._say = folder, say
         self._is_missing = False
 
     def __call__(self, best: Classifier) -> None:
@@ -40,7 +37,6 @@ class BestWeights:
             self._is_missing = True
             return
         self._is_missing = False
-        self._on_stored()
 
     def finish(self, best: Classifier, wait_s: float = WAIT_SECONDS) -> None:
         """Make sure that the weights a run ended with are on disk, waiting for room.

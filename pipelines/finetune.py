@@ -266,7 +266,7 @@ def _train(
     budget = plan.config.training.time_budget
     n_measured = len(plan.data.side("test")) or len(plan.data.side("val"))
 
-    store = BestWeights(folder, say, on_stored=rehearse)
+    store = BestWeights(folder, say)
 
     def seconds_left() -> float | None:
         if budget is None:
@@ -285,6 +285,7 @@ def _train(
             config=plan.config,
             listener=Recording(listener, tracker, log),
             on_best=store,
+            before_training=rehearse,
             on_decision=lambda decision: _report_decision(decision, folder, tracker, log, say),
             on_flip_harm=lambda harm: say(_flip_words(harm, plan, log)),
             feed=feed,

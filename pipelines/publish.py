@@ -14,8 +14,11 @@ from typing import Any
 from pipelines.exported import Exported
 from tl.data.prepare import PreparedData
 from tl.errors import ExportError
+from tl.run_folder import WEIGHTS
 from tl.training.devices import Device
 
+LONG_S = 120.0
+"""Of training, that an export which fails at its end would cost: 20 times what a rehearsal does."""
 SECONDS_A_MEASURED_PICTURE = 0.01
 """Through the exported model; less on most machines."""
 _REHEARSAL = "rehearse export"
@@ -39,9 +42,10 @@ class Stopwatch:
 
 
 class Rehearsal:
-    """Go through the export once, as soon as there are weights: a long run cannot fail at its end.
+    """Go through the export once, before training that is long: it cannot fail at its end.
 
-    Not before: the first usable model would come seconds later.
+    Not before the first usable model, which would come seconds later; and not at all where the
+    export itself is near, as it would cost more than it could save.
     """
 
     def __init__(
@@ -55,9 +59,11 @@ class Rehearsal:
         self._folder, self._device, self._say = folder, device, say
         self._stopwatch, self._is_done = stopwatch, is_done
 
-    def __call__(self) -> None:
-        """Do it, the first time."""
-        if not self._is_done:
+    def __call__(self, expected_s: float) -> None:
+        """Do it, the first time that so many seconds of training are to come."""
+        # Without room on the disk there may be no weights yet; training goes on, and so must this.
+        has_weights = (self._folder / WEIGHTS).is_file()
+        if expected_s >= LONG_S and has_weights and not self._is_done:
             self._is_done = True
             with self._stopwatch(_REHEARSAL):
                 _rehearse(self._folder, self._device, self._say)

@@ -74,9 +74,19 @@ class FeatureStore:
         """Return which rows there are, (n,); whether they are whole shows when they are read."""
         return np.array([_digest(one) in self._rows for one in identities], bool)
 
-    def read(self, identities: Sequence[str]) -> tuple[Floats, NDArray[np.bool_]]:
-        """Return features (n, width), and which of the rows were found; the others are zero."""
-        width = self._record["features"].shape[0]
+    def read(
+        self, identities: Sequence[str], columns: NDArray[np.int64] | slice = slice(None)
+    ) -> tuple[Floats, NDArray[np.bool_]]:
+        """Return some features of rows, and which rows were found; the others are zero.
+
+        Args:
+            identities: of the rows.
+            columns: which features; those of all stages of many pictures may not fit into memory.
+
+        Returns:
+            float32 (n, number of columns) and bool (n,).
+        """
+        width = len(np.arange(self._record["features"].shape[0])[columns])
         features = np.zeros((len(identities), width), np.float32)
         found = np.zeros(len(identities), bool)
         if self._map is None:
@@ -87,7 +97,7 @@ class FeatureStore:
                 continue
             record = self._map[row]
             if _checksum(record["identity"].tobytes(), record["features"]) == record["checksum"]:
-                features[place], found[place] = record["features"], True
+                features[place], found[place] = record["features"][columns], True
         return features, found
 
     def rounded(self, features: Floats) -> Floats:

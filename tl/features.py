@@ -78,10 +78,11 @@ class FeatureTable:
     """Features of pictures, a row each, with what is to be learnt of them.
 
     Attributes:
-        features: float32 (rows, sum of widths), the stages side by side, the backbone's last.
+        features: float32 (rows, sum of the widths of ``stages``), side by side.
         targets: int32 (rows,) or float32 (rows, width), as batches have them.
         weights: float32 (rows,), in the loss; 0 where the picture could not be read.
-        widths: of the stages.
+        widths: of all stages of the backbone, pixels' side first.
+        stages: which of them are here, in ascending order.
         stored: rows that an earlier run had computed.
     """
 
@@ -89,22 +90,32 @@ class FeatureTable:
     targets: NDArray[Any]
     weights: Floats
     widths: tuple[int, ...]
+    stages: tuple[int, ...]
     stored: int = 0
 
     def __len__(self) -> int:
         return len(self.weights)
 
     def of_stages(self, numbers: Sequence[int]) -> Floats:
-        """Return the features of some stages, side by side."""
-        ends = np.cumsum(self.widths)
-        parts = [self.features[:, ends[one] - self.widths[one] : ends[one]] for one in numbers]
+        """Return the features of some stages, side by side; -1 is the backbone's last."""
+        wanted = tuple(number % len(self.widths) for number in numbers)
+        if wanted == self.stages:
+            return self.features  # without a copy, as of one stage
+        columns = stage_columns(self.widths, self.stages)
+        parts = [self.features[:, columns[one]] for one in wanted]
         return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
 
     def take(self, rows: Any) -> "FeatureTable":
         """Return some rows."""
         return FeatureTable(
-            self.features[rows], self.targets[rows], self.weights[rows], self.widths
+            self.features[rows], self.targets[rows], self.weights[rows], self.widths, self.stages
         )
+
+
+def stage_columns(widths: Sequence[int], stages: Sequence[int]) -> dict[int, slice]:
+    """Return where each stage's features are, when those of some stages lie side by side."""
+    ends = np.cumsum([widths[stage] for stage in stages]).tolist()
+    return {stage: slice(end - widths[stage], end) for stage, end in zip(stages, ends, strict=True)}
 
 
 def joined(tables: Sequence[FeatureTable]) -> FeatureTable:
@@ -114,6 +125,7 @@ def joined(tables: Sequence[FeatureTable]) -> FeatureTable:
         np.concatenate([one.targets for one in tables]),
         np.concatenate([one.weights for one in tables]),
         tables[0].widths,
+        tables[0].stages,
         sum(one.stored for one in tables),
     )
 
@@ -179,16 +191,18 @@ class FeatureExtractor:
         *,
         numbers: Sequence[int] | None = None,
         identities: Sequence[str] | None = None,
+        stages: Sequence[int] | None = None,
         feed: Feed = PLAIN_FEED,
         on_batch: Callable[[int], None] = lambda rows: None,
     ) -> FeatureTable:
-        """Return features of pictures.
+        """Return features of pictures; all stages are stored, whichever are returned.
 
         Args:
             examples: the pictures, a row each; one may come again.
             view: how they are looked at.
             numbers: of the view, for each picture; None is 0 for all.
             identities: content hashes; None keeps nothing, as a name is no content.
+            stages: whose features are returned; None is all.
             feed: how pictures are read.
             on_batch: told how many rows are done with every batch.
         """
@@ -199,7 +213,11 @@ class FeatureExtractor:
         store = FeatureStore(
             folder, {**self._facts, **view.facts}, sum(self.widths), self._precision
         )
-        features, found = store.read(rows)
+        all_stages = tuple(range(len(self.widths)))
+        kept = all_stages if stages is None else tuple(sorted(stages))
+        of_stage = stage_columns(self.widths, all_stages)
+        columns = np.r_[*(of_stage[stage] for stage in kept)]
+        features, found = store.read(rows, columns)
         weights = np.array([one.weight for one in examples], np.float32)
         stored = int(found.sum())
         if stored:
@@ -209,14 +227,14 @@ class FeatureExtractor:
         for computed, of_batch in self._compute(examples, missing, names, numbers, view, feed):
             places = missing[first : first + len(computed)]
             first += len(computed)
-            features[places] = store.rounded(computed)
+            features[places] = store.rounded(computed)[:, columns]
             readable = of_batch > 0
             weights[places[~readable]] = 0
             # A picture that took an unreadable one's place is not kept under its name.
             store.append([rows[place] for place in places[readable]], computed[readable])
             on_batch(len(places))
         targets = stack_targets([one.target for one in examples])
-        return FeatureTable(features, targets, weights, self.widths, stored)
+        return FeatureTable(features, targets, weights, self.widths, kept, stored)
 
     def seconds_per_picture(self, size: tuple[int, int]) -> float:
         """Measure the time that the backbone takes for a picture of (height, width)."""

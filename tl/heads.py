@@ -1,6 +1,6 @@
 """What is put on top of a backbone: features in, logits or values out."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +13,7 @@ from tl.problem import Problem, Unit
 Floats = NDArray[np.float32]
 NORM = "head_norm"
 EPSILON = 1e-5
+BLOCK = 8192
 HIDDEN = "head_hidden"
 LOGITS = "logits"
 UNIT = "head_unit"
@@ -123,20 +124,32 @@ class Moments:
         return np.asarray((features - self.mean) / np.sqrt(self.variance + EPSILON), np.float32)
 
 
-def moments_of(features: Floats, widths: Sequence[int] | None = None) -> Moments:
-    """Return mean and variance of training features, (n_pictures, n_features).
+def blocks_of(parts: Sequence[Floats]) -> Iterator[Floats]:
+    """Yield the rows of several arrays in order, some thousand at a time, without a copy."""
+    for part in parts:
+        for first in range(0, len(part), BLOCK):
+            yield part[first : first + BLOCK]
+
+
+def moments_of(parts: Sequence[Floats], widths: Sequence[int] | None = None) -> Moments:
+    """Return mean and variance of training features.
 
     A feature that hardly varies in training keeps a floor of 1 % of the mean variance of its
     stage, so that a picture that does excite it cannot drown all others.
 
     Args:
-        features: of the training pictures.
+        parts: of the training pictures, each (some pictures, n_features).
         widths: of the stages that they come from; None is one for all.
     """
-    # In float64: sums of a million float32 lose digits.
-    mean = features.mean(axis=0, dtype=np.float64)
-    variance = np.square(features - mean.astype(np.float32)).mean(axis=0, dtype=np.float64)
-    ends = np.cumsum(widths or [features.shape[1]])
+    count, width = sum(map(len, parts)), parts[0].shape[1]
+    # In float64: sums of a million float32 lose digits. In blocks: the features of many pictures
+    # are in memory once, and should not be twice.
+    mean, variance = np.zeros(width), np.zeros(width)
+    for block in blocks_of(parts):
+        mean += block.sum(axis=0, dtype=np.float64) / count
+    for block in blocks_of(parts):
+        variance += np.square(block - mean.astype(np.float32)).sum(axis=0, dtype=np.float64) / count
+    ends = np.cumsum(widths or [width])
     for part in np.split(variance, ends[:-1]):
         part[:] = np.maximum(part, 0.01 * part.mean() + 1e-12)
     return Moments(mean.astype(np.float32), variance.astype(np.float32))

@@ -104,6 +104,8 @@ def test_broken_export_fails_with_the_first_model_and_before_any_epoch(
     import pipelines.export
     from pipelines.finetune import finetune
 
+    monkeypatch.setattr("pipelines.publish.LONG_S", 0.0)
+
     def broken(*_: Any, **__: Any) -> None:
         raise ExportError("this network cannot be exported")
 
@@ -117,6 +119,23 @@ def test_broken_export_fails_with_the_first_model_and_before_any_epoch(
     assert not Path("models").exists()
     assert [line["state"] for line in journal(run) if line["kind"] == "end"] == ["FAILED"]
     assert not [path for path in run.iterdir() if path.name.startswith(".")]
+
+
+def test_export_is_rehearsed_once_and_only_before_long_training(
+    trained: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import pipelines.publish
+    from tl.training.devices import ONE_CPU
+
+    rehearsed: list[Path] = []
+    monkeypatch.setattr(pipelines.publish, "_rehearse", lambda run, *_: rehearsed.append(run))
+    watch = pipelines.publish.Stopwatch()
+    for run in (trained.run, trained.home):  # the second has no weights yet
+        rehearse = pipelines.publish.Rehearsal(run, ONE_CPU, print, watch, is_done=False)
+        for seconds in (119.0, 120.0, 3600.0):
+            rehearse(seconds)
+
+    assert rehearsed == [trained.run]
 
 
 @pytest.fixture

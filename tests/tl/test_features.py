@@ -67,6 +67,24 @@ def test_last_stage_is_the_backbone_and_the_others_are_averages(
     assert np.array_equal(both[:, table.widths[0] :], table.of_stages([-1]))
 
 
+@pytest.mark.parametrize("stages", [(1,), (0, 2), (2, 0)])
+def test_some_stages_are_those_of_the_whole_table(
+    stages: tuple[int, ...], backbone: keras.Model, dataset: Dataset, tmp_path: Path
+) -> None:
+    names, view = list(dataset.identities), plain_view(SIZE)  # type: ignore[arg-type]
+    extractor = FeatureExtractor(backbone, FACTS, tmp_path)
+    few = dataset.take(np.arange(30))
+    extractor.extract(few, view, identities=names[:30])  # the rest is computed and not read
+    whole = extractor.extract(dataset, view, identities=names)
+
+    some = extractor.extract(dataset, view, identities=names, stages=stages)
+
+    assert some.stages == tuple(sorted(stages))
+    assert some.features.shape == (36, sum(whole.widths[one] for one in stages))
+    assert np.array_equal(some.of_stages(stages), whole.of_stages(stages))
+    assert np.array_equal(some.take([5, 3]).of_stages(stages), whole.of_stages(stages)[[5, 3]])
+
+
 @pytest.mark.parametrize("kind", ["plain", "mirrored", "augmented"])
 def test_second_run_computes_nothing_and_sees_the_same_bits(
     kind: str, backbone: keras.Model, dataset: Dataset, augmentation: Augmentation, tmp_path: Path

@@ -24,7 +24,7 @@ def test_standardised_features_have_mean_0_and_variance_1() -> None:
     features = rng.normal([5, -3, 0, 100], [1, 2, 3, 4], size=(500, 4)).astype(np.float32)
     head = new_head()
 
-    set_moments(head, moments_of(features))
+    set_moments(head, moments_of([features]))
 
     seen = np.asarray(head.get_layer(NORM)(features))
     assert seen.mean(axis=0) == pytest.approx(0, abs=1e-3)
@@ -35,7 +35,7 @@ def test_feature_that_never_varied_in_training_cannot_drown_the_others() -> None
     features = np.random.default_rng(0).normal(size=(200, 4)).astype(np.float32)
     features[:, 2] = 0
     head = new_head()
-    set_moments(head, moments_of(features))
+    set_moments(head, moments_of([features]))
 
     excited = np.asarray(head.get_layer(NORM)(np.array([[0, 0, 1.0, 0]], np.float32)))
 
@@ -44,7 +44,7 @@ def test_feature_that_never_varied_in_training_cannot_drown_the_others() -> None
 
 def test_solver_sees_what_the_layer_sees() -> None:
     features = np.random.default_rng(0).normal([5, -3, 0, 100], 2, size=(50, 4)).astype(np.float32)
-    moments, head = moments_of(features), new_head()
+    moments, head = moments_of([features]), new_head()
     set_moments(head, moments)
 
     seen = np.asarray(head.get_layer(NORM)(features))
@@ -52,12 +52,22 @@ def test_solver_sees_what_the_layer_sees() -> None:
     np.testing.assert_allclose(moments.standardised(features), seen, atol=1e-5)
 
 
+def test_moments_of_parts_are_those_of_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tl.heads.BLOCK", 7)
+    features = np.random.default_rng(0).normal(3, 2, (50, 4)).astype(np.float32)
+
+    found = moments_of([features[:20], features[20:21], features[21:]])
+
+    np.testing.assert_allclose(found.mean, features.mean(axis=0), rtol=1e-5)
+    np.testing.assert_allclose(found.variance, features.var(axis=0), rtol=1e-5)
+
+
 def test_quiet_stage_is_not_silenced_by_a_loud_one() -> None:
     features = np.random.default_rng(0).normal(size=(200, 4)).astype(np.float32)
     features[:, 2:] *= 0.02
 
-    together = moments_of(features).standardised(features).std(axis=0)
-    apart = moments_of(features, [2, 2]).standardised(features).std(axis=0)
+    together = moments_of([features]).standardised(features).std(axis=0)
+    apart = moments_of([features], [2, 2]).standardised(features).std(axis=0)
 
     assert together[2:].max() < 0.4
     assert apart == pytest.approx(1, abs=0.05)
@@ -65,7 +75,7 @@ def test_quiet_stage_is_not_silenced_by_a_loud_one() -> None:
 
 def test_constant_features_stay_finite() -> None:
     head = new_head()
-    set_moments(head, moments_of(np.ones((10, 4), np.float32)))
+    set_moments(head, moments_of([np.ones((10, 4), np.float32)]))
 
     assert np.isfinite(np.asarray(head.get_layer(NORM)(np.ones((1, 4), np.float32)))).all()
 
@@ -73,7 +83,7 @@ def test_constant_features_stay_finite() -> None:
 def test_standardisation_does_not_train() -> None:
     head = new_head()
     seen = np.random.default_rng(0).normal(size=(50, 4)).astype(np.float32)
-    set_moments(head, moments_of(seen))
+    set_moments(head, moments_of([seen]))
     before = [np.asarray(one) for one in head.get_layer(NORM).weights]
     head.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
     head.train_on_batch(9 + np.ones((4, 4), np.float32), np.array([0, 1, 2, 0]))

@@ -24,8 +24,10 @@ from tl.features import (
 from tl.training.task import Task
 from tl.transforms import mirrors
 
-MOST_BYTES = 2**30
-"""Of features that a head learns from; with many pictures fewer views of each will do."""
+MOST_PLAIN_BYTES = 2**30
+"""Of features of all stages; of more pictures than that a random part will do for a head."""
+MOST_VIEW_BYTES = 2**29
+"""Of augmented views' features; with many pictures fewer views of each will do."""
 SHARE_OF_TIME = 0.3
 """Of what is left of a time budget, for augmented views."""
 PICTURES_TO_TELL = 2 * BATCH
@@ -38,7 +40,7 @@ class Gathered:
 
     Attributes:
         plain: of the training pictures as evaluation sees them.
-        views: of augmented ones; None without any.
+        views: of augmented ones, those stages that the head reads; None without any.
         validation: of the validation pictures; None without any.
     """
 
@@ -46,9 +48,9 @@ class Gathered:
     views: FeatureTable | None
     validation: FeatureTable | None
 
-    def training(self) -> FeatureTable:
-        """Return plain and augmented views together."""
-        return self.plain if self.views is None else joined([self.plain, self.views])
+    def training(self) -> tuple[FeatureTable, ...]:
+        """Return plain and augmented views."""
+        return (self.plain,) if self.views is None else (self.plain, self.views)
 
 
 class Gatherer:
@@ -70,6 +72,7 @@ class Gatherer:
             task.feature_folder,
             task.config.data.feature_precision,
         )
+        self._training = _no_more_than(task, MOST_PLAIN_BYTES // (4 * sum(self._extractor.widths)))
         self._computed, self._seconds = 0, 0.0
 
     def seconds_per_picture(self) -> float:
@@ -110,9 +113,12 @@ class Gatherer:
         return Gathered(joined(training), None, joined(validation) if validation else None)
 
     def plain(self) -> Gathered:
-        """Return features of all training and validation pictures, and say if flips harm."""
+        """Return features of training and validation pictures, and say if flips harm.
+
+        Of so many training pictures that all their stages would not fit, it takes a random part.
+        """
         task, view = self._task, plain_view(self._size)
-        plain = self._look("features", task.training, view)
+        plain = self._look("features", self._training, view)
         validation = None
         if task.validation:
             validation = self._look("features of validation", task.validation, view)
@@ -123,23 +129,25 @@ class Gatherer:
                 _report_flip_harm(task, plain, validation.take(compared), mirrored)
         return Gathered(plain, None, validation)
 
-    def with_views(self, gathered: Gathered, n_views: int) -> Gathered:
+    def with_views(self, gathered: Gathered, n_views: int, taps: Sequence[int]) -> Gathered:
         """Add augmented views, so many a picture.
 
         Args:
             gathered: by `plain`.
             n_views: 0 adds none.
+            taps: stages that the head reads.
         """
         task = self._task
-        n_views = min(n_views, MOST_BYTES // gathered.plain.features.nbytes - 1)
+        row_bytes = 4 * sum(gathered.plain.widths[tap] for tap in taps)
+        n_views = min(n_views, MOST_VIEW_BYTES // (row_bytes * len(gathered.plain)))
         if (left := task.seconds_left()) is not None:
             one = self.seconds_per_picture() * len(gathered.plain)
             n_views = min(n_views, int(SHARE_OF_TIME * left / one))
         if n_views < 1:
             return gathered
         varied = augmented_view(task.augmentation, task.augmentation.facts(), task.config.seed)
-        examples, numbers = repeated(task.training, n_views)
-        views = self._look("features of views", examples, varied, numbers)
+        examples, numbers = repeated(self._training, n_views)
+        views = self._look("features of views", examples, varied, numbers, taps)
         return Gathered(gathered.plain, views, gathered.validation)
 
     def _refuse_small_budget(self, pictures: int, seconds: float, done: int) -> None:
@@ -169,6 +177,7 @@ class Gatherer:
         examples: Sequence[Example],
         view: View,
         numbers: Sequence[int] | None = None,
+        stages: Sequence[int] | None = None,
     ) -> FeatureTable:
         listener, began, done = self._task.listener, time.perf_counter(), 0
         listener.phase_started(name, 1, -(-len(examples) // BATCH))
@@ -186,6 +195,7 @@ class Gatherer:
             view,
             numbers=numbers,
             identities=_identities(examples),
+            stages=stages,
             feed=self._task.feed,
             on_batch=on_batch,
         )
@@ -194,6 +204,18 @@ class Gatherer:
             self._computed += computed
             self._seconds += time.perf_counter() - began
         return table
+
+
+def _no_more_than(task: Task, most: int) -> Sequence[Example]:
+    """Return the training pictures, or a random part of so many, and say so."""
+    if len(task.training) <= most:
+        return task.training
+    task.say(
+        f"heads learn from {most:,} of the {len(task.training):,} training pictures, drawn at "
+        "random: the features of all would take too much memory"
+    )
+    chosen = np.random.default_rng(task.config.seed).permutation(len(task.training))[:most]
+    return _taken(task.training, np.sort(chosen))
 
 
 def repeated(training: Sequence[Example], n_views: int) -> tuple[Sequence[Example], list[int]]:

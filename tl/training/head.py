@@ -12,7 +12,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from tl.features import FeatureTable
-from tl.heads import Moments, moments_of, set_layers, set_moments, set_unit, value_unit
+from tl.heads import (
+    Moments,
+    blocks_of,
+    moments_of,
+    set_layers,
+    set_moments,
+    set_unit,
+    value_unit,
+)
 from tl.training.gather import Gathered
 from tl.training.objectives import Objective, objective_of
 from tl.training.probe import Solution, Table, measure, solve_path
@@ -61,13 +69,12 @@ def train_head(
         first_step: iterations of those solved before.
     """
     classifier, head = task.classifier, task.classifier.head
-    table, held_out = gathered.training(), gathered.validation
-    taps = classifier.taps
-    moments = moments_of(table.of_stages(taps), [table.widths[tap] for tap in taps])
-    unit = value_unit(task.problem, table.targets, table.weights)
+    learnt, held_out, taps = gathered.training(), gathered.validation, classifier.taps
+    moments = stage_moments(learnt, taps)
+    training = table_of(learnt, taps, moments)
+    unit = value_unit(task.problem, training.labels, training.weights)
     objective = objective_of(task.problem, head.output_shape[-1], unit)
-    training = table_of(table, taps, moments)
-    validation = None if held_out is None else table_of(held_out, taps, moments)
+    validation = None if held_out is None else table_of([held_out], taps, moments)
     given = task.config.training.penalty
     hidden = task.config.model.hidden
     penalties = (given,) if given else path_of(objective, validation is not None, bool(hidden))
@@ -113,9 +120,26 @@ def lowest_loss(records: Sequence[EpochRecord]) -> float:
     return min((one.metrics.get("val_loss", math.inf) for one in records), default=math.inf)
 
 
-def table_of(table: FeatureTable, taps: tuple[int, ...], moments: Moments) -> Table:
-    """Return features of some stages as the solver takes them."""
-    return Table(moments.standardised(table.of_stages(taps)), table.targets, table.weights)
+def stage_moments(tables: Sequence[FeatureTable], taps: tuple[int, ...]) -> Moments:
+    """Return mean and variance of the features of some stages, over the rows of all tables."""
+    return moments_of(
+        [one.of_stages(taps) for one in tables], [tables[0].widths[tap] for tap in taps]
+    )
+
+
+def table_of(tables: Sequence[FeatureTable], taps: tuple[int, ...], moments: Moments) -> Table:
+    """Return features of some stages as the solver takes them, the tables' rows in order."""
+    parts = [one.of_stages(taps) for one in tables]
+    features = np.empty((sum(map(len, tables)), parts[0].shape[1]), np.float32)
+    first = 0
+    for block in blocks_of(parts):
+        features[first : first + len(block)] = moments.standardised(block)
+        first += len(block)
+    return Table(
+        features,
+        np.concatenate([one.targets for one in tables]),
+        np.concatenate([one.weights for one in tables]),
+    )
 
 
 def path_of(objective: Objective, chosen: bool, hidden: bool = False) -> tuple[float, ...]:

@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tl.features import FeatureTable
-from tl.heads import moments_of, value_unit
+from tl.heads import value_unit
 from tl.problem import Problem
 from tl.training.gather import Gathered
-from tl.training.head import path_of, points, table_of
+from tl.training.head import path_of, points, stage_moments, table_of
 from tl.training.objectives import objective_of
 from tl.training.probe import solve_path
 
@@ -71,8 +71,8 @@ def _probe(
     problem: Problem,
     n_outputs: int,
 ) -> StageProbe:
-    moments = moments_of(learnt.of_stages(taps), [learnt.widths[tap] for tap in taps])
-    training, held_out = table_of(learnt, taps, moments), table_of(judging, taps, moments)
+    moments = stage_moments([learnt], taps)
+    training, held_out = table_of([learnt], taps, moments), table_of([judging], taps, moments)
     objective = objective_of(
         problem, n_outputs, value_unit(problem, training.labels, training.weights)
     )

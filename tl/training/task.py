@@ -31,6 +31,8 @@ class Task:
         config: rates, sizes and seed.
         listener: told of progress.
         on_best: given a classifier that is the best so far, to store it.
+        before_training: told how many seconds of training are expected, whenever they become
+            known and a usable model is stored.
         on_flip_harm: told once if the augmentation mirrors and mirrored pictures are taken for
             other classes.
         on_decision: told what ``auto`` has chosen, before it goes on.
@@ -51,6 +53,7 @@ class Task:
     config: RunConfig
     listener: Listener
     on_best: Callable[[Classifier], None]
+    before_training: Callable[[float], None] = lambda seconds: None
     on_flip_harm: Callable[[FlipHarm], None] = lambda harm: None
     on_decision: Callable[[Decision], None] = lambda decision: None
     feed: Feed = PLAIN_FEED

@@ -17,7 +17,7 @@ from tl.strategy import Evidence, Executed, Phase, choose_phases, decide, epochs
 from tl.training.checkpoints import Checkpoint
 from tl.training.cost_estimate import update_cost
 from tl.training.fit import Diverged, PhaseState, compile_classifier, run_phase
-from tl.training.gather import Gathered, Gatherer
+from tl.training.gather import Gatherer
 from tl.training.head import lowest_loss, train_head
 from tl.training.mixed_batches import mixed_batches
 from tl.training.objectives import score_name
@@ -109,6 +109,7 @@ def _begin_with_heads(task: Task) -> tuple[Task, list[EpochRecord], tuple[Phase,
     gatherer = Gatherer(task)
     if some := gatherer.sample(FIRST_PICTURES, FIRST_SECONDS):
         train_head(task, some, "a first head")
+        task.before_training(gatherer.seconds_per_picture() * len(task.training) * (1 + n_views))
     plain = gatherer.plain()
     is_probed = training.strategy in ("stages", "auto")
     records = own = train_head(task, plain, PROBE if n_views or is_probed else HEAD)
@@ -117,7 +118,7 @@ def _begin_with_heads(task: Task) -> tuple[Task, list[EpochRecord], tuple[Phase,
         probes = probe_stages(plain, task.problem, task.classifier.head.output_shape[-1])
         taps = best_taps(probes)
         if training.strategy == "auto":
-            decision = decide(_evidence(task, plain, probes, gatherer))
+            decision = decide(_evidence(task, probes, gatherer))
             task.on_decision(decision)
             strategy = decision.strategy
             taps = taps if decision.reads_stages else task.classifier.taps
@@ -125,10 +126,10 @@ def _begin_with_heads(task: Task) -> tuple[Task, list[EpochRecord], tuple[Phase,
             task = _tapping(task, taps)
             own = train_head(task, plain, STAGE_PROBE, first_step=records[-1].step)
             records = [*records, *own]
-    gathered = gatherer.with_views(plain, n_views)
+    gathered = gatherer.with_views(plain, n_views, task.classifier.taps)
     if gathered is not plain:
         records = [*records, *train_head(task, gathered, HEAD, lowest_loss(own), records[-1].step)]
-    seconds = epoch_seconds(task, gatherer, len(plain.plain))[strategy]
+    seconds = epoch_seconds(task, gatherer)[strategy]
     epochs = epochs_in(task.seconds_left(), seconds, training.epochs)
     if seconds and epochs < training.epochs:
         _log.warning(
@@ -136,14 +137,15 @@ def _begin_with_heads(task: Task) -> tuple[Task, list[EpochRecord], tuple[Phase,
             counted(epochs, "epoch"),
             seconds,
         )
+    task.before_training(epochs * seconds)
     return task, records, choose_phases(training, strategy, epochs)
 
 
-def epoch_seconds(task: Task, gatherer: Gatherer, n_pictures: int) -> dict[Executed, float]:
+def epoch_seconds(task: Task, gatherer: Gatherer) -> dict[Executed, float]:
     """Estimate the time of an epoch by strategy; 0 where nothing is fine-tuned."""
     classifier = task.classifier
     costs = stage_costs(classifier.backbone, classifier.stages)
-    plain = gatherer.seconds_per_picture() * n_pictures
+    plain = gatherer.seconds_per_picture() * len(task.training)
     return {
         "features": 0.0,
         "stages": 0.0,
@@ -152,23 +154,21 @@ def epoch_seconds(task: Task, gatherer: Gatherer, n_pictures: int) -> dict[Execu
     }
 
 
-def _evidence(
-    task: Task, plain: Gathered, probes: tuple[StageProbe, ...], gatherer: Gatherer
-) -> Evidence:
+def _evidence(task: Task, probes: tuple[StageProbe, ...], gatherer: Gatherer) -> Evidence:
     """Collect what the choice of a strategy rests on."""
     classifier = task.classifier
     last = next(one for one in probes if one.taps == (len(classifier.stages) - 1,))
     best = min(probes, key=lambda one: one.loss)
     gain, error = gain_of(best, last)
     return Evidence(
-        pictures_per_class=len(plain.plain) / classifier.head.output_shape[-1],
+        pictures_per_class=len(task.training) / classifier.head.output_shape[-1],
         score_name=score_name(task.problem),
         last_score=last.score,
         best_taps=best.taps,
         best_score=best.score,
         gain=gain,
         gain_error=error,
-        epoch_seconds=epoch_seconds(task, gatherer, len(plain.plain)),
+        epoch_seconds=epoch_seconds(task, gatherer),
     )
 
 

@@ -129,7 +129,7 @@ def unseen_outputs(
     # A path ends where it only gets worse; what lies beyond is not chosen.
     losses = np.full(shape[:2], np.inf)
     for learnt, judges in judging.rounds:
-        moments = moments_of(features[learnt])
+        moments = moments_of([features[learnt]])
         training, held_out = (
             Table(moments.standardised(features[rows]), labels[rows], weights[rows])
             for rows in (learnt, judges)

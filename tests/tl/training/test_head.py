@@ -11,7 +11,7 @@ from PIL import Image
 from tl.augment.flip_harm import FlipHarm
 from tl.errors import TrainingError
 from tl.features import FeatureTable
-from tl.training.gather import refuse_no_numbers
+from tl.training.gather import Gatherer, refuse_no_numbers
 from tl.training.task import Task
 from tl.training.tuning import train_classifier
 
@@ -80,10 +80,40 @@ def test_weights_that_are_no_numbers_stop_the_run(training_setup: Setup) -> None
         train(setup)
 
 
+def test_many_pictures_are_sampled_and_get_fewer_views(
+    training_setup: Setup, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[str] = []
+    setup = training_setup(**{"training.strategy": "features"})
+    gatherer = Gatherer(Task(**setup))
+    whole = gatherer.plain()
+    row_bytes, last_bytes = 4 * sum(whole.plain.widths), 4 * whole.plain.widths[-1]
+    assert len(whole.plain) == len(setup["training"]) > 10
+    monkeypatch.setattr("tl.training.gather.MOST_PLAIN_BYTES", 10 * row_bytes)
+    monkeypatch.setattr("tl.training.gather.MOST_VIEW_BYTES", 29 * last_bytes)
+
+    gatherer = Gatherer(Task(**setup, say=said.append))
+    taps = setup["classifier"].taps
+    some = gatherer.with_views(gatherer.plain(), 4, taps)
+
+    assert len(some.plain) == 10
+    assert some.views is not None
+    assert len(some.views) == 20  # two of each, where four would not fit
+    assert some.views.stages == taps
+    assert said == [
+        f"heads learn from 10 of the {len(setup['training'])} training pictures, drawn at random: "
+        "the features of all would take too much memory"
+    ]
+    rows = {row.tobytes() for row in whole.plain.features}
+    assert all(row.tobytes() in rows for row in some.plain.features)
+    assert len(set(some.plain.targets.tolist())) > 1
+
+
 def test_features_that_are_no_numbers_stop_the_run() -> None:
     table = FeatureTable(
-        np.array([[1, np.inf]], np.float32), np.zeros(1, np.int32), np.ones(1, np.float32), (2,)
-    )
+        np.array([[1, np.inf]], np.float32), np.zeros(1, np.int32), np.ones(1, np.float32),
+        widths=(2,), stages=(0,),
+    )  # fmt: skip
 
     with pytest.raises(TrainingError, match="features of some pictures are not finite"):
         refuse_no_numbers(table)

@@ -243,7 +243,7 @@ def test_hidden_layer_answers_as_the_keras_head_does(problem: Problem) -> None:
     ]
     width = 1 if problem == "regression" else 3
     unit = Unit(7000.0, 300.0) if problem == "regression" else Unit()
-    moments = moments_of(table.features)
+    moments = moments_of([table.features])
     seen = Table(moments.standardised(table.features), table.labels, table.weights)
     (found,) = solve_path(seen, width, [1e-3], objective_of(problem, width, unit), hidden=8)
     features = keras.Input((table.features.shape[1],))
