@@ -196,7 +196,7 @@ class TrainingConfig:
 
     strategy: Strategy = "auto"
     time_budget: float | None = None
-    last_stages: int = 1
+    last_stages: int = 2
     epochs: int = 15
     batch_size: int | Literal["auto"] = 32
     learning_rate: float = 1e-4

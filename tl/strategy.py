@@ -6,7 +6,7 @@ Whether to fine-tune at all, and how much, is the guideline's table of four cell
 data, pictures similar to those of the pretraining or different ones.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -20,6 +20,10 @@ LITTLE = 50
 """Training pictures a class below which fine-tuning gains nothing that is worth its time."""
 CERTAIN = 2.0
 """Standard errors by which an earlier stage has to know more, to call the pictures different."""
+FIRST_ROUND = 0.25
+"""Of the epochs."""
+PAYS = 0.05
+"""Share of the validation loss that a first round has to take off it for the rest to follow."""
 CELLS: Mapping[tuple[Amount, Kind], Executed] = {
     ("little", "similar"): "features",
     ("little", "different"): "stages",
@@ -38,32 +42,58 @@ class Phase:
         n_stages: how many of the backbone's last stages learn, beside the head; None for all.
         epochs: upper bound.
         learning_rate: peak.
+        if_paid: comes only if the phase before has paid.
     """
 
     name: str
     n_stages: int | None
     epochs: int
     learning_rate: float
+    if_paid: bool = False
 
 
-def choose_phases(training: TrainingConfig, strategy: Executed, epochs: int) -> tuple[Phase, ...]:
+def choose_phases(
+    training: TrainingConfig,
+    strategies: Sequence[Executed],
+    epoch_seconds: Mapping[Executed, float],
+    seconds_left: float | None = None,
+    in_rounds: bool = False,
+) -> tuple[Phase, ...]:
     """Return what comes after the head, in order.
 
     Args:
         training: rates and bounds.
-        strategy: to execute.
-        epochs: that there is time for.
+        strategies: to execute, one after the other.
+        epoch_seconds: of fine-tuning, by strategy, estimated; 0 for those that do not.
+        seconds_left: None where time does not matter.
+        in_rounds: begin with a short round, down to a rate of zero, which is the cheapest way to
+            see what fine-tuning gains here; the rest comes only if that has paid.
     """
-    if strategy in ("features", "stages") or epochs < 1:
-        return ()
-    return (
-        Phase(
-            name=f"fine-tune {strategy}",
-            n_stages=training.last_stages if strategy == "last" else None,
-            epochs=epochs,
-            learning_rate=training.learning_rate,
-        ),
-    )
+    phases: list[Phase] = []
+    for strategy in strategies:
+        if not epoch_seconds[strategy]:
+            continue
+        epochs = epochs_in(seconds_left, epoch_seconds[strategy], training.epochs)
+        if seconds_left is not None:
+            seconds_left -= epochs * epoch_seconds[strategy]
+        first = max(1, round(FIRST_ROUND * training.epochs)) if in_rounds else epochs
+        for suffix, count in (("", min(first, epochs)), (" further", epochs - first)):
+            if count > 0:
+                phases.append(
+                    Phase(
+                        name=f"fine-tune {strategy}{suffix}",
+                        n_stages=training.last_stages if strategy == "last" else None,
+                        epochs=count,
+                        learning_rate=training.learning_rate,
+                        if_paid=bool(suffix),
+                    )
+                )
+    return tuple(phases)
+
+
+def has_paid(before: float, after: float) -> bool:
+    """Tell whether validation losses before and after a phase speak for more of it."""
+    return after <= (1 - PAYS) * before
 
 
 def epochs_in(seconds_left: float | None, epoch_seconds: float, epochs: int) -> int:
@@ -77,6 +107,18 @@ def epochs_in(seconds_left: float | None, epoch_seconds: float, epochs: int) -> 
     if seconds_left is None or epoch_seconds <= 0:
         return epochs
     return min(epochs, max(0, int(seconds_left / epoch_seconds)))
+
+
+def go_further(strategy: Executed, seconds_left: float | None) -> tuple[Executed, ...]:
+    """Return what ``auto`` executes: its cell's strategy, and in time that was given for it, all.
+
+    Args:
+        strategy: of the cell.
+        seconds_left: of a time budget; None where none was given, and a short run is wanted.
+    """
+    if strategy == "last" and seconds_left is not None:
+        return ("last", "all")
+    return (strategy,)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -204,7 +204,7 @@ def test_hidden_layer_and_several_stages_are_exported(
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "unknown-scheme://store")
     changes = {"training.strategy": "stages", "model.hidden": 8, "augment.feature_views": 0}
     config = read_config(None, (), {"dataset": str(trained.dataset), **settings, **changes})
-    monkeypatch.setattr("tl.training.tuning.best_taps", lambda probes: (0, 2))
+    monkeypatch.setattr("tl.training.opening.best_taps", lambda probes: (0, 2))
 
     result = finetune(make_plan(config))
 

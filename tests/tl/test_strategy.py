@@ -12,29 +12,83 @@ from tl.strategy import (
     decide,
     decision_lines,
     epochs_in,
+    go_further,
+    has_paid,
 )
+
+SECONDS: dict[Executed, float] = {"features": 0.0, "stages": 0.0, "last": 3.0, "all": 10.0}
 
 
 @pytest.mark.parametrize("strategy", ["features", "stages"])
 def test_solved_heads_have_nothing_after_them(strategy: Executed) -> None:
-    assert choose_phases(TrainingConfig(strategy=strategy), strategy, epochs=7) == ()
+    assert choose_phases(TrainingConfig(strategy=strategy), (strategy,), SECONDS) == ()
 
 
 @pytest.mark.parametrize(("strategy", "n_stages"), [("last", 2), ("all", None)])
 def test_fine_tuning_starts_from_a_trained_head(strategy: Executed, n_stages: int | None) -> None:
-    training = TrainingConfig(strategy=strategy, last_stages=2, learning_rate=0.1)
+    training = TrainingConfig(strategy=strategy, last_stages=2, learning_rate=0.1, epochs=7)
 
-    assert choose_phases(training, strategy, epochs=7) == (
+    assert choose_phases(training, (strategy,), SECONDS) == (
         Phase(name=f"fine-tune {strategy}", n_stages=n_stages, epochs=7, learning_rate=0.1),
     )
-    assert choose_phases(training, strategy, epochs=0) == ()
+    assert choose_phases(training, (strategy,), SECONDS, seconds_left=2.0) == ()
+
+
+def test_short_round_comes_first_and_the_rest_only_if_it_has_paid() -> None:
+    phases = choose_phases(TrainingConfig(epochs=15), ("last",), SECONDS, in_rounds=True)
+
+    assert [(one.name, one.epochs, one.if_paid) for one in phases] == [
+        ("fine-tune last", 4, False),
+        ("fine-tune last further", 11, True),
+    ]
+
+
+@pytest.mark.parametrize("epochs", range(1, 30))
+@pytest.mark.parametrize("in_rounds", [False, True])
+def test_rounds_never_sum_up_to_more_than_was_wanted(epochs: int, in_rounds: bool) -> None:
+    phases = choose_phases(TrainingConfig(epochs=epochs), ("all",), SECONDS, None, in_rounds)
+
+    assert sum(one.epochs for one in phases) == epochs
+    assert not phases[0].if_paid
+
+
+@pytest.mark.parametrize(
+    ("left", "names"),
+    [
+        (1.0, []),
+        (10.0, [("last", 3)]),
+        (20.0, [("last", 4), ("last further", 2)]),
+        (70.0, [("last", 4), ("last further", 11), ("all", 2)]),
+        (1e6, [("last", 4), ("last further", 11), ("all", 4), ("all further", 11)]),
+    ],
+)
+def test_time_that_was_given_is_used_for_more(left: float, names: list[tuple[str, int]]) -> None:
+    further = go_further("last", left)
+
+    phases = choose_phases(TrainingConfig(epochs=15), further, SECONDS, left, in_rounds=True)
+
+    assert [(one.name.removeprefix("fine-tune "), one.epochs) for one in phases] == names
+
+
+@pytest.mark.parametrize("strategy", ["features", "stages", "last", "all"])
+def test_without_a_budget_a_run_is_no_longer_than_its_cell(strategy: Executed) -> None:
+    assert go_further(strategy, None) == (strategy,)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "paid"), [(0.4, 0.38, True), (0.4, 0.3801, False), (0.4, 0.4, False)]
+)
+def test_a_round_pays_that_takes_a_twentieth_off_the_loss(
+    before: float, after: float, paid: bool
+) -> None:
+    assert has_paid(before, after) == paid
 
 
 def evidence(pictures: float, gain: float) -> Evidence:
     return Evidence(
         pictures_per_class=pictures, score_name="accuracy", last_score=0.8, best_taps=(0, 1, 2),
         best_score=0.9, gain=gain, gain_error=0.02,
-        epoch_seconds={"features": 0.0, "stages": 0.0, "last": 3.0, "all": 10.0},
+        epoch_seconds=SECONDS,
     )  # fmt: skip
 
 

@@ -10,34 +10,27 @@ from typing import Any
 
 import keras
 
-from tl.classifier import Classifier, attach_head
+from tl.classifier import Classifier
 from tl.data.batches import evaluation_batches, training_batches
 from tl.features import BATCH
-from tl.strategy import Evidence, Executed, Phase, choose_phases, decide, epochs_in
+from tl.strategy import PAYS, Phase, has_paid
 from tl.training.checkpoints import Checkpoint
-from tl.training.cost_estimate import update_cost
 from tl.training.fit import Diverged, PhaseState, compile_classifier, run_phase
-from tl.training.gather import Gatherer
-from tl.training.head import lowest_loss, train_head
+from tl.training.head import lowest_loss
 from tl.training.mixed_batches import mixed_batches
-from tl.training.objectives import score_name
+from tl.training.opening import begin_with_heads
 from tl.training.optimizer import build_optimizer
-from tl.training.progress import HEAD, PROBE, STAGE_PROBE, EpochRecord, kept_epoch
+from tl.training.progress import EpochRecord, kept_epoch
 from tl.training.replicas import ReplicaUpdater, copy_variables
 from tl.training.settle import as_asked, is_open, keep_what_agrees, settle, size_for_a_look
-from tl.training.stage_probes import StageProbe, best_taps, gain_of, probe_stages
 from tl.training.standing import Standing, restore_variables, standing_of
 from tl.training.task import Task
 from tl.training.trials import Settled
 from tl.training.updates import Updater
-from tl.words import counted
-from tl.zoo.cost import stage_costs
 
 SLOWER = 0.1
 """Factor of the learning rate after a phase diverged."""
-FIRST_PICTURES = 2000
-FIRST_SECONDS = 20.0
-"""A usable model exists within the first minute, however many pictures there are."""
+SLOWER_SUFFIX = " slower"
 _log = logging.getLogger(__name__)
 
 
@@ -71,17 +64,38 @@ def train_classifier(task: Task, resumed: Checkpoint | None = None) -> Trained:
         # What is compiled may depend on them: the unit of values.
         task.classifier.model.set_weights(standing.state.best_weights)
     else:
-        task, records, phases = _begin_with_heads(task)
+        task, records, phases = begin_with_heads(task)
         standing = Standing(phases=phases, records=records, state=_begin(task, records))
     if standing.phases:
         task = _settled(task, standing)
     for index in range(standing.phase, len(standing.phases)):
         if index != standing.phase:
+            if standing.phases[index].if_paid and not _paid(task, standing, index - 1):
+                continue
             standing.phase, standing.attempt = index, 0
             standing.state = _begin(task, standing.records)
         _run(task, standing, resumed)
         resumed = None
     return Trained(task.classifier, standing.records)
+
+
+def _paid(task: Task, standing: Standing, index: int) -> bool:
+    """Tell whether a phase that has ended speaks for more of its kind; say so where it does not."""
+    name = standing.phases[index].name
+    places = [
+        place
+        for place, record in enumerate(standing.records)
+        if record.phase in (name, f"{name}{SLOWER_SUFFIX}")
+    ]
+    before = lowest_loss(standing.records[: min(places, default=0)])
+    after = min(before, lowest_loss([standing.records[place] for place in places]))
+    if has_paid(before, after):
+        return True
+    task.say(
+        f"{name} took the validation loss from {before:.4f} to {after:.4f}: more of it would not "
+        f"pay (it has to take {PAYS:.0%} off)"
+    )
+    return False
 
 
 def _settled(task: Task, standing: Standing) -> Task:
@@ -97,92 +111,6 @@ def _settled(task: Task, standing: Standing) -> Task:
             standing.settled = settle(task, lambda one, how: _updater(one, phase, how), batch)
     standing.settled = standing.settled or as_asked(task)
     return task.with_batch_size(standing.settled.batch_size)
-
-
-def _begin_with_heads(task: Task) -> tuple[Task, list[EpochRecord], tuple[Phase, ...]]:
-    """Solve heads on more and more, decide how to go on, and return the phases that do.
-
-    The first ones are there early and serve where a run is stopped; each has to beat the one
-    before on validation.
-    """
-    training, n_views = task.config.training, task.config.augment.feature_views
-    gatherer = Gatherer(task)
-    if some := gatherer.sample(FIRST_PICTURES, FIRST_SECONDS):
-        train_head(task, some, "a first head")
-        task.before_training(gatherer.seconds_per_picture() * len(task.training) * (1 + n_views))
-    plain = gatherer.plain()
-    is_probed = training.strategy in ("stages", "auto")
-    records = own = train_head(task, plain, PROBE if n_views or is_probed else HEAD)
-    strategy: Executed = "features" if training.strategy == "auto" else training.strategy
-    if is_probed:
-        probes = probe_stages(plain, task.problem, task.classifier.head.output_shape[-1])
-        taps = best_taps(probes)
-        if training.strategy == "auto":
-            decision = decide(_evidence(task, probes, gatherer))
-            task.on_decision(decision)
-            strategy = decision.strategy
-            taps = taps if decision.reads_stages else task.classifier.taps
-        if taps != task.classifier.taps:
-            task = _tapping(task, taps)
-            own = train_head(task, plain, STAGE_PROBE, first_step=records[-1].step)
-            records = [*records, *own]
-    gathered = gatherer.with_views(plain, n_views, task.classifier.taps)
-    if gathered is not plain:
-        records = [*records, *train_head(task, gathered, HEAD, lowest_loss(own), records[-1].step)]
-    seconds = epoch_seconds(task, gatherer)[strategy]
-    epochs = epochs_in(task.seconds_left(), seconds, training.epochs)
-    if seconds and epochs < training.epochs:
-        _log.warning(
-            "the time budget has room for %s of fine-tuning, about %.0f s each",
-            counted(epochs, "epoch"),
-            seconds,
-        )
-    task.before_training(epochs * seconds)
-    return task, records, choose_phases(training, strategy, epochs)
-
-
-def epoch_seconds(task: Task, gatherer: Gatherer) -> dict[Executed, float]:
-    """Estimate the time of an epoch by strategy; 0 where nothing is fine-tuned."""
-    classifier = task.classifier
-    costs = stage_costs(classifier.backbone, classifier.stages)
-    plain = gatherer.seconds_per_picture() * len(task.training)
-    return {
-        "features": 0.0,
-        "stages": 0.0,
-        "last": plain * update_cost(costs, task.config.training.last_stages),
-        "all": plain * update_cost(costs, None),
-    }
-
-
-def _evidence(task: Task, probes: tuple[StageProbe, ...], gatherer: Gatherer) -> Evidence:
-    """Collect what the choice of a strategy rests on."""
-    classifier = task.classifier
-    last = next(one for one in probes if one.taps == (len(classifier.stages) - 1,))
-    best = min(probes, key=lambda one: one.loss)
-    gain, error = gain_of(best, last)
-    return Evidence(
-        pictures_per_class=len(task.training) / classifier.head.output_shape[-1],
-        score_name=score_name(task.problem),
-        last_score=last.score,
-        best_taps=best.taps,
-        best_score=best.score,
-        gain=gain,
-        gain_error=error,
-        epoch_seconds=epoch_seconds(task, gatherer),
-    )
-
-
-def _tapping(task: Task, taps: tuple[int, ...]) -> Task:
-    """Return a task whose classifier has a new head, on some stages of the same backbone."""
-    classifier = attach_head(
-        task.classifier.backbone,
-        n_classes=task.classifier.head.output_shape[-1],
-        dropout=task.config.model.dropout,
-        problem=task.problem,
-        taps=taps,
-        hidden=task.config.model.hidden,
-    )
-    return dataclasses.replace(task, classifier=classifier)
 
 
 def _begin(task: Task, records: Sequence[EpochRecord]) -> PhaseState:
@@ -219,7 +147,8 @@ def _fine_tune(task: Task, standing: Standing, resumed: Checkpoint | None) -> No
     phase = standing.phases[standing.phase]
     if standing.attempt:
         rate = SLOWER * phase.learning_rate
-        phase = dataclasses.replace(phase, name=f"{phase.name} slower", learning_rate=rate)
+        name = f"{phase.name}{SLOWER_SUFFIX}"
+        phase = dataclasses.replace(phase, name=name, learning_rate=rate)
     set_trainable(classifier, phase, adapt_norms=config.batch_norm == "adapt")
     assert standing.settled is not None
     update = _updater(task, phase, standing.settled, standing.micro_batches)

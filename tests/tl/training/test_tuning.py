@@ -58,18 +58,23 @@ def test_features_trains_the_head_only(training_setup: Setup) -> None:
     assert {record.phase for record in records} == {"head"}
 
 
-def test_last_trains_the_last_stage_and_the_head_without_norms(training_setup: Setup) -> None:
+@pytest.mark.parametrize("n_stages", [1, 2])
+def test_last_trains_the_last_stages_and_the_head_without_norms(
+    n_stages: int, training_setup: Setup
+) -> None:
     # A head that is hardly allowed to learn leaves fine-tuning something to be better than.
-    setup = training_setup(**{"training.strategy": "last", "training.penalty": 1e3})
+    options = {"training.penalty": 1e3, "training.last_stages": n_stages}
+    setup = training_setup(**{"training.strategy": "last", **options})
     classifier = setup["classifier"]
     before = by_layer(classifier.model)
 
     records = _train(setup)
 
     moved = changed(before, by_layer(classifier.model))
-    last = set(classifier.stages[-1].layer_names) & set(before)
+    stages = classifier.stages[-n_stages:]
+    last = {name for stage in stages for name in stage.layer_names} & set(before)
     assert moved == (last - norms(classifier.model)) | {NORM, "logits"}
-    assert 0 < len(last - norms(classifier.model)) < len(before) / 2
+    assert 0 < len(last - norms(classifier.model)) < 0.7 * len(before)
     assert [record.phase for record in records][-1] == "fine-tune last"
 
 
@@ -343,3 +348,51 @@ def test_full_disk_costs_the_checkpoints_and_not_the_run(
 
     assert records[-1].phase == "fine-tune last"
     assert "no checkpoint could be written" in caplog.text
+
+
+@pytest.mark.parametrize("pays", [True, False])
+def test_auto_goes_on_only_where_its_first_round_has_paid(
+    pays: bool, training_setup: Setup, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[str] = []
+    monkeypatch.setattr("tl.strategy.LITTLE", 3)
+    # A head that is hardly allowed to learn leaves fine-tuning much to gain, another one nothing.
+    options = {"training.penalty": 10.0} if pays else {"training.learning_rate": 1.0}
+    setup = training_setup(**{"training.strategy": "auto", "training.epochs": 8, **options})
+
+    records = _train(setup | {"say": said.append})
+
+    phases = [one.phase for one in records if one.phase.startswith("fine-tune")]
+    ran = [phases.count(name) for name in dict.fromkeys(phases)]
+    assert ran == ([2, 6] if pays else [2])
+    refusals = [line for line in said if "more of it would not pay" in line]
+    assert len(refusals) == (not pays)
+
+
+def test_run_killed_between_rounds_goes_on_as_it_would_have(
+    training_setup: Setup, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tl.strategy.LITTLE", 3)
+    options = {"training.strategy": "auto", "training.epochs": 8, "training.penalty": 10.0}
+    setup = training_setup(**options)
+    expected = _train(setup)
+    steps = Task(**setup).steps_per_epoch
+    killed = training_setup(**options)
+    killed |= {
+        "listener": Kill(2 * steps, steps, in_validation=True),
+        "checkpoints": CheckpointWriter(tmp_path, 0.0),
+    }
+    with pytest.raises(Killed):
+        _train(killed)
+
+    again = training_setup(**options)
+    records = _train(again, read_checkpoint(tmp_path))
+
+    assert [(r.phase, r.epoch, r.metrics) for r in records] == [
+        (r.phase, r.epoch, r.metrics) for r in expected
+    ]
+    for one, other in zip(
+        again["classifier"].model.get_weights(), setup["classifier"].model.get_weights(),
+        strict=True,
+    ):  # fmt: skip
+        assert np.array_equal(one, other)
