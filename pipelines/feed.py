@@ -19,7 +19,9 @@ def make_feed(plan: Plan) -> Feed:
     config, pictures = plan.config.data, plan.data.pictures
     transforms = plan.config.augment.transforms or find_recipe(plan.recipe)
     at_least = needed_side(transforms, plan.image_size)
-    if config.cache == "none":
+    is_auto, has_sizes = config.cache == "auto", pictures.sizes is not None
+    # Processes share no memory, and what is not asked for should not need what is not known.
+    if config.cache == "none" or (is_auto and (config.workers or not has_sizes)):
         return Feed(at_least=at_least, processes=config.workers)
     if pictures.sizes is None or pictures.kinds is None:
         raise ConfigError(

@@ -37,7 +37,8 @@ class DataConfig:
             name for it (a renamed picture is a new one, a damaged one is found while training);
             ``auto`` is ``content`` up to 100,000 pictures.
         cache: where training pictures are kept decoded from one epoch to the next: ``none``,
-            ``ram`` or ``disk``; refused where they do not fit.
+            ``ram`` or ``disk``, refused where they do not fit; ``auto`` is in memory where they
+            take at most 512 MiB of it.
         keep_features: keep what the frozen backbone says of each view of a picture, for later runs
             with the same backbone and pictures.
         feature_precision: of them; ``float16`` takes half the disk.
@@ -58,7 +59,7 @@ class DataConfig:
     shots: int | None = None
     dedupe: bool = False
     identity: Literal["auto", "content", "key"] = "auto"
-    cache: Literal["none", "ram", "disk"] = "none"
+    cache: Literal["auto", "none", "ram", "disk"] = "auto"
     keep_features: bool = True
     feature_precision: Literal["float32", "float16"] = "float32"
     workers: int = 0

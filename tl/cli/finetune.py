@@ -70,8 +70,8 @@ STRATEGIES = {
 @click.option("--dedupe", is_flag=True, default=None, help="Keep near-duplicates on one side.")
 @click.option(
     "--cache",
-    type=click.Choice(["none", "ram", "disk"]),
-    help="Keep decoded training pictures between epochs.  [default: none]",
+    type=click.Choice(["auto", "none", "ram", "disk"]),
+    help="Keep decoded training pictures between epochs.  [default: auto: in memory up to 512 MiB]",
 )
 @click.option(
     "--identity",
@@ -197,7 +197,7 @@ def data_choices(plan: "Plan") -> list[str]:
         f"{data.shots} training pictures a class (--shots)": data.shots,
         f"fold {data.fold} of {data.folds}, counted from 0 (data.fold)": data.folds,
         f"classes balanced by {balance} (training.balance)": balance != "none",
-        f"decoded pictures kept, --cache {data.cache}": data.cache != "none",
+        f"decoded pictures kept, --cache {data.cache}": data.cache in ("ram", "disk"),
         f"{counted(data.workers, 'process')} beside this one (data.workers)": data.workers,
     }
     return [words for words, is_asked in choices.items() if is_asked]

@@ -18,6 +18,16 @@ def picture(
     return np.full((*shape, 3), value, np.uint8)
 
 
+def test_auto_keeps_what_is_little(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    needed = sum(3 * height * width for height, width in SHAPES.values())
+    for auto, free, kept in ((needed, 2**30, True), (needed - 1, 2**30, False), (2**30, 0, False)):
+        monkeypatch.setattr(decoded_cache, "AUTO_BYTES", auto)
+        monkeypatch.setattr(decoded_cache, "free_memory", lambda free=free: free)
+        cache = make_cache("auto", tmp_path, SHAPES, IDENTITIES)
+        assert isinstance(cache, RamCache) == kept
+        assert (cache is None) == (not kept)
+
+
 @pytest.mark.parametrize("kind", ["ram", "disk"])
 def test_what_is_put_is_found_and_cannot_be_written(kind: str, tmp_path: Path) -> None:
     cache = make_cache(kind, tmp_path, SHAPES, IDENTITIES)  # type: ignore[arg-type]

@@ -1,5 +1,6 @@
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -157,3 +158,23 @@ def test_weights_of_a_diverged_run_are_refused(tmp_path: Path) -> None:
 
     with pytest.raises(WeightsError, match="'conv1_bn'.*did not diverge"):
         load_backbone_weights(model, tmp_path / "nan.npz")
+
+
+def test_weights_of_a_run_serve_another_with_other_classes(trained: Any) -> None:
+    from tl.classifier import build_classifier
+    from tl.zoo.weights import resolve_weights
+
+    row, path = find_backbone("tl_small"), trained.run / "classifier.weights.h5"
+
+    new = build_classifier(
+        row, n_classes=5, image_size=(32, 32), weights=resolve_weights(row, str(path)), dropout=0.0
+    )
+
+    theirs = {one.name: one for one in trained.result.model.layers}
+    layers = [one for one in new.backbone.layers if one.weights]
+    assert layers
+    for layer in layers:
+        for mine, other in zip(layer.get_weights(), theirs[layer.name].get_weights(), strict=True):
+            assert np.array_equal(mine, other)
+    assert new.model.output_shape == (None, 5)
+    assert trained.result.model.output_shape == (None, 3)
