@@ -137,6 +137,12 @@ def resume(
         for name, before in resumption.record.versions.items()
         if name != "git" and (now := package_versions().get(name)) != before
     ]
+    began_with, goes_on_with = resumption.record.backend, keras.config.backend()
+    if checkpoint is not None and began_with != goes_on_with:
+        say(
+            f"warning: it began with {began_with} and goes on with {goes_on_with}, so it does not "
+            f"end with the same numbers as it would with KERAS_BACKEND={began_with}"
+        )
     if changed:
         say(f"warning: other versions than it began with, so other last digits: {changed}")
     return _run(resumption.plan, resumption.folder, checkpoint, listener or Silent(), say, began)
@@ -170,7 +176,10 @@ def _run(
         with stopwatch("build"):
             keras.utils.set_random_seed(plan.config.seed)
             classifier = _build(plan, None if earlier is None else earlier.taps)
-        rehearse = Rehearsal(folder, device, say, stopwatch, is_done=resumed is not None)
+        rehearse = Rehearsal(
+            folder, device, say, stopwatch, n_layers=len(classifier.model.layers),
+            is_done=resumed is not None,
+        )  # fmt: skip
         with stopwatch("train"):
             trained = _train(
                 plan, classifier, folder, feed, tracker, listener, say, resumed, rehearse, began,

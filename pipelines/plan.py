@@ -7,12 +7,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from tl.config import AugmentConfig, RunConfig, model_name_of
+from tl.config import AugmentConfig, RunConfig, TrainingConfig, model_name_of
 from tl.data.inspect import cache_folder
 from tl.data.prepare import PreparedData, prepare_data
 from tl.errors import ConfigError
 from tl.export.versions import check_writable
 from tl.problem import refuse_without_meaning
+from tl.words import counted
 from tl.zoo.backbones import Backbone, find_backbone
 from tl.zoo.weights import (
     Weights,
@@ -75,6 +76,7 @@ def make_plan(
     if config.model.backbone != "auto":
         find_backbone(config.model.backbone)
     data = plan_data(config, on_progress)
+    _refuse_large_batches(config, data)
     name = config.name or model_name_of(data.pictures.dataset.name)
     model_folder = Path(config.output).expanduser() / name
     _refuse_output_among_pictures(config, model_folder)
@@ -149,6 +151,17 @@ def _refuse_output_among_pictures(config: RunConfig, model_folder: Path) -> None
         raise ConfigError(
             f"--output {config.output} would put the model among the pictures, at {model_folder}; "
             "choose a folder outside of the dataset"
+        )
+
+
+def _refuse_large_batches(config: RunConfig, data: PreparedData) -> None:
+    """Refuse an update of more pictures than there are; the default gives way by itself."""
+    size, default = config.training.batch_size, TrainingConfig().batch_size
+    count = len(data.side("train"))
+    if isinstance(size, int) and size > count and size != default:
+        raise ConfigError(
+            f"--batch-size {size:,} is more than the {counted(count, 'training picture')}; give at "
+            f"most {count:,}, or auto"
         )
 
 

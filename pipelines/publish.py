@@ -19,6 +19,8 @@ from tl.training.devices import Device
 
 LONG_S = 120.0
 """Of training, that an export which fails at its end would cost: 20 times what a rehearsal does."""
+REHEARSAL_S, REHEARSAL_S_A_LAYER = 2.0, 0.03
+"""Where there was none: MobileNet's 90 layers take 4 to 6 s here."""
 SECONDS_A_MEASURED_PICTURE = 0.01
 """Through the exported model; less on most machines."""
 _REHEARSAL = "rehearse export"
@@ -54,10 +56,12 @@ class Rehearsal:
         device: Device,
         say: Callable[[str], None],
         stopwatch: Stopwatch,
+        n_layers: int,
         is_done: bool,
     ) -> None:
         self._folder, self._device, self._say = folder, device, say
         self._stopwatch, self._is_done = stopwatch, is_done
+        self._guess_s = REHEARSAL_S + n_layers * REHEARSAL_S_A_LAYER
 
     def __call__(self, expected_s: float) -> None:
         """Do it, the first time that so many seconds of training are to come."""
@@ -70,7 +74,7 @@ class Rehearsal:
 
     def seconds_of_export(self, n_pictures: int) -> float:
         """Estimate how long export, measurement on some pictures and tracking will take."""
-        rehearsed = self._stopwatch.seconds.get(_REHEARSAL, 10.0)
+        rehearsed = self._stopwatch.seconds.get(_REHEARSAL, self._guess_s)
         return 2 * rehearsed + n_pictures * SECONDS_A_MEASURED_PICTURE + 3.0
 
 

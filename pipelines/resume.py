@@ -12,11 +12,18 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.plan import Plan, absolute_config, make_plan
-from tl.config import RunConfig
+from tl.config import RunConfig, TrainingConfig
 from tl.data.prepare import PreparedData
 from tl.errors import ConfigError, DatasetError, WeightsError
 from tl.run_folder import CHECKPOINTS, SPLIT, RunRecord, read_record
+from tl.strategy import Phase, replan
 from tl.training.checkpoints import Checkpoint, read_checkpoint
+
+_FIXED = frozenset(
+    f"training.{name}"
+    for name in ("strategy", "last_stages", "batch_size", "batch_norm", "ema", "replicas")
+)
+"""Settings beside the network's own that shape what a checkpoint holds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +55,7 @@ def plan_resumption(
 
     Raises:
         ConfigError: the run is finished, or its settings are others now.
-        DatasetError: its pictures or their labels are others now.
+        DatasetError: its pictures or their labels are others now; its classes, forced or not.
         WeightsError: the pretrained weights are others now.
         TrainingError: its checkpoint was written by another version of tl.
     """
@@ -59,6 +66,9 @@ def plan_resumption(
             f"{record.outcome.get('saved_model', 'not exported')}"
         )
     config = config or record.config
+    checkpoint = read_checkpoint(folder / CHECKPOINTS)
+    if checkpoint is not None:
+        _refuse_another_network(record.config, absolute_config(config))
     if not force:
         _refuse_other_settings(record.config, absolute_config(config))
     before = Path(folder / SPLIT)
@@ -69,6 +79,8 @@ def plan_resumption(
     model = dataclasses.replace(config.model, backbone=record.backbone)
     plan = make_plan(dataclasses.replace(config, data=data, model=model, name=record.name))
     plan = dataclasses.replace(plan, config=config)
+    if checkpoint is not None:
+        _refuse_other_answers(record, plan.data)
     if not force:
         _refuse_other_data(record, plan.data)
     assert plan.weights is not None
@@ -77,8 +89,39 @@ def plan_resumption(
             f"{folder.name} began with other weights of {record.backbone} ({record.weights}) than "
             f"there are now ({plan.weights.source}, {plan.weights.sha256}); put them back"
         )
-    checkpoint = read_checkpoint(folder / CHECKPOINTS)
+    if checkpoint is not None and config != record.config:
+        checkpoint = _with_phases(checkpoint, record.config.training, config.training)
     return Resumption(folder=folder, plan=plan, checkpoint=checkpoint, record=record)
+
+
+def _refuse_another_network(before: RunConfig, now: RunConfig) -> None:
+    """Refuse what no checkpoint can go on with, forced or not, before anything is changed."""
+    then, here = before.flat(), now.flat()
+    fixed = {key for key in then.keys() | here.keys() if key.startswith("model.")} | _FIXED
+    changed = _differences(
+        {key: then.get(key) for key in fixed}, {key: here.get(key) for key in fixed}
+    )
+    if changed:
+        raise ConfigError(
+            f"a run that has begun cannot go on with another network or strategy: "
+            f"{'; '.join(changed)}. Leave them as they were, or begin a new run"
+        )
+
+
+def _refuse_other_answers(record: RunRecord, data: PreparedData) -> None:
+    if (data.problem, data.class_names) != (record.problem, record.class_names):
+        raise DatasetError(
+            f"the run's head answers {list(record.class_names) or record.problem}, and "
+            f"{record.config.dataset} has {list(data.class_names) or data.problem} now: other "
+            "classes need another head. Put them back as they were, or begin a new run"
+        )
+
+
+def _with_phases(checkpoint: Checkpoint, before: TrainingConfig, now: TrainingConfig) -> Checkpoint:
+    """Give the phases that a run had settled the epochs and the rate that are asked for now."""
+    phases = replan([Phase(**one) for one in checkpoint.facts["phases"]], before, now)
+    facts = {**checkpoint.facts, "phases": [dataclasses.asdict(one) for one in phases]}
+    return dataclasses.replace(checkpoint, facts=facts)
 
 
 def _refuse_other_settings(before: RunConfig, now: RunConfig) -> None:

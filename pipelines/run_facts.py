@@ -203,3 +203,7 @@ class Recording:
         self._log.write(f"{now}  {epoch_line(record, self._epochs)}\n")
         self._log.flush()
         self._listener.epoch_done(record)
+
+    def phase_ended(self, phase: str) -> None:
+        """Pass it on."""
+        self._listener.phase_ended(phase)

@@ -8,7 +8,7 @@ From a notebook::
     tl.evaluate(result.exported.path, "flower_photos").metrics["top_1_accuracy"]
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -16,9 +16,11 @@ if TYPE_CHECKING:
 
     from pipelines.choice import Choice
     from pipelines.evaluate import Evaluation
+    from pipelines.exported import Exported
     from pipelines.finetune import FinetuneResult
+    from pipelines.predict import Prediction
 
-__all__ = ["choose", "evaluate", "finetune", "resume"]
+__all__ = ["choose", "evaluate", "export_run", "finetune", "predict", "resume"]
 
 # TensorFlow takes seconds to import, so nothing is until one of these is called. By name, because
 # the layers below must not know the pipelines.
@@ -26,7 +28,7 @@ _PIPELINES = "pipelines"
 
 
 def finetune(
-    dataset: str, *, say: Callable[[str], None] = print, **settings: Any
+    dataset: "str | Path", *, say: Callable[[str], None] = print, **settings: Any
 ) -> "FinetuneResult":
     """Fine-tune on a folder of pictures and export the result.
 
@@ -54,7 +56,7 @@ def finetune(
 
 
 def choose(
-    dataset: str,
+    dataset: "str | Path",
     *,
     time_budget: str | float = "5m",
     say: Callable[[str], None] = print,
@@ -111,23 +113,77 @@ def resume(
     return result
 
 
-def evaluate(model: "str | Path", dataset: str, *, allow_seen: bool = False) -> "Evaluation":
+def evaluate(
+    model: "str | Path",
+    dataset: "str | Path",
+    *,
+    allow_seen: bool = False,
+    tta: str = "none",
+    **settings: Any,
+) -> "Evaluation":
     """Measure an exported model on labelled pictures.
 
     Args:
         model: a model's folder, or one version's.
         dataset: folder of labelled pictures, or a built-in name.
         allow_seen: also measure on pictures that the model was trained with.
+        tta: average over views of every picture: ``none``, ``ten-crop`` or ``multi-scale``.
+        settings: how the dataset is read, keys of `tl.config.DataConfig`.
     """
     import importlib
     from pathlib import Path
 
+    from tl.config_reading import read_config
+
+    data = read_config(None, (), _flags(dataset, settings)).data
     run = importlib.import_module(f"{_PIPELINES}.evaluate").evaluate
-    result: Evaluation = run(Path(model), dataset, allow_seen=allow_seen)
+    result: Evaluation = run(Path(model), str(dataset), allow_seen=allow_seen, data=data, tta=tta)
     return result
 
 
-def _flags(dataset: str, settings: dict[str, Any]) -> dict[str, Any]:
+def predict(model: "str | Path", pictures: "Sequence[str | Path]") -> "list[Prediction]":
+    """Ask an exported model, or a running server, about picture files.
+
+    Args:
+        model: a model's folder, one version's, or the address of a server
+            (``http://host:port/name`` or ``grpc://host:port/name``).
+        pictures: files of any format that training takes.
+
+    Raises:
+        TlError: no answer, or a picture that cannot be read.
+    """
+    import importlib
+    from pathlib import Path
+
+    from tl.errors import PredictionError
+
+    run = importlib.import_module(f"{_PIPELINES}.predict").predict
+    found, faults = run(str(model), [Path(one) for one in pictures])
+    if faults:
+        raise PredictionError("; ".join(faults))
+    predictions: list[Prediction] = found
+    return predictions
+
+
+def export_run(run: "str | Path") -> "Exported":
+    """Publish a run's weights again, as the model's next version; also of one that was stopped.
+
+    As `tl export`, whose word is the name of a package here.
+
+    Args:
+        run: its folder, or the beginning or end of its name below ``runs/``.
+    """
+    import importlib
+
+    from tl.run_folder import find_run
+
+    folder = find_run(str(run))
+    data = importlib.import_module(f"{_PIPELINES}.reopen").reopen_data(folder)
+    exported: Exported = importlib.import_module(f"{_PIPELINES}.export").export_run(folder, data)
+    return exported
+
+
+def _flags(dataset: "str | Path", settings: dict[str, Any]) -> dict[str, Any]:
     """Return settings by their dotted keys."""
     from tl.config_reading import setting_key
     from tl.durations import parse_duration
@@ -135,4 +191,7 @@ def _flags(dataset: str, settings: dict[str, Any]) -> dict[str, Any]:
     if isinstance(settings.get("time_budget"), str):
         budget = parse_duration(settings["time_budget"], "time_budget")
         settings = {**settings, "time_budget": budget}
-    return {"dataset": dataset, **{setting_key(name): value for name, value in settings.items()}}
+    return {
+        "dataset": str(dataset),
+        **{setting_key(name): value for name, value in settings.items()},
+    }

@@ -71,6 +71,11 @@ class RunRecord:
     taps: tuple[int, ...] | None = None
     outcome: Mapping[str, Any] = field(default_factory=dict)
 
+    @property
+    def backend(self) -> str:
+        """Name of the Keras backend that trained."""
+        return self.device.rpartition(", ")[2]
+
 
 def new_run_id(name: str) -> str:
     """Return a folder name that sorts by time and does not collide."""
@@ -123,6 +128,8 @@ def find_run(run: str) -> Path:
     Raises:
         ConfigError: no such run, or several begin like this.
     """
+    if not run:
+        raise ConfigError("the name of a run is empty; name one of those below runs/")
     path = Path(run)
     if (path / "run.json").is_file():
         return path
@@ -134,4 +141,5 @@ def find_run(run: str) -> Path:
         return RUNS / matches[0]
     if matches:
         raise ConfigError(f"several runs match {run!r}: {', '.join(matches[:5])}")
-    raise ConfigError(f"no run {run!r} below {RUNS.absolute()}; {nearest(run, known)}")
+    near = nearest(run, known) if known else "there is none yet"
+    raise ConfigError(f"no run {run!r} below {RUNS.absolute()}; {near}")

@@ -7,7 +7,7 @@ data, pictures similar to those of the pretraining or different ones.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from tl.config import TrainingConfig
@@ -89,6 +89,27 @@ def choose_phases(
                     )
                 )
     return tuple(phases)
+
+
+def replan(
+    phases: Sequence[Phase], before: TrainingConfig, now: TrainingConfig
+) -> tuple[Phase, ...]:
+    """Return the phases of a run with the epochs and the rate of another config.
+
+    Args:
+        phases: as `choose_phases` gave them for ``before``; first rounds stay as long as they are.
+        before: config of the run.
+        now: config to go on with.
+    """
+    replanned: list[Phase] = []
+    for place, phase in enumerate(phases):
+        following = phases[place + 1] if place + 1 < len(phases) else None
+        is_first_round = following is not None and following.if_paid
+        more = 0 if is_first_round else now.epochs - before.epochs
+        replanned.append(
+            replace(phase, epochs=max(1, phase.epochs + more), learning_rate=now.learning_rate)
+        )
+    return tuple(replanned)
 
 
 def has_paid(before: float, after: float) -> bool:

@@ -133,12 +133,28 @@ def test_budget_that_is_too_small_for_one_pass_says_what_would_do(
 ) -> None:
     monkeypatch.setattr("tl.training.gather.PICTURES_TO_TELL", 1)
     monkeypatch.setattr("tl.features.BATCH", 8)
+    monkeypatch.setattr("tl.training.gather.Gatherer._refuse_spent_budget", lambda self: None)
 
     with pytest.raises(
         ConfigError,
         match=r"time budget of 1 s is too small: one pass over \d+ pictures .* at least",
     ):
         run(pictures, settings, **{"training.time_budget": 1.0, "data.keep_features": False})
+
+
+def test_time_that_is_over_before_the_first_picture_is_refused_with_what_would_do(
+    pictures: Path, settings: dict[str, Any]
+) -> None:
+    with pytest.raises(ConfigError, match=r"budget of 1 s is too small: starting and exporting "):
+        run(pictures, settings, **{"training.time_budget": 1.0})
+
+
+@pytest.mark.parametrize("size", [24, 100_000])
+def test_batches_larger_than_the_training_are_refused(
+    size: int, pictures: Path, settings: dict[str, Any]
+) -> None:
+    with pytest.raises(ConfigError, match=f"--batch-size {size:,} is more than the 23 training"):
+        run(pictures, settings, **{"training.batch_size": size})
 
 
 @pytest.mark.parametrize(

@@ -131,7 +131,7 @@ def test_export_is_rehearsed_once_and_only_before_long_training(
     monkeypatch.setattr(pipelines.publish, "_rehearse", lambda run, *_: rehearsed.append(run))
     watch = pipelines.publish.Stopwatch()
     for run in (trained.run, trained.home):  # the second has no weights yet
-        rehearse = pipelines.publish.Rehearsal(run, ONE_CPU, print, watch, is_done=False)
+        rehearse = pipelines.publish.Rehearsal(run, ONE_CPU, print, watch, 90, is_done=False)
         for seconds in (119.0, 120.0, 3600.0):
             rehearse(seconds)
 

@@ -9,20 +9,19 @@ import pytest
 
 from tl.data.batches import training_batches
 from tl.errors import ConfigError
+from tl.training.progress import Silent
 
 
 class Killed(BaseException):
     pass
 
 
-class Diary:
+class Diary(Silent):
     """A listener that notes the steps, and can end the process's work after one of them."""
 
     def __init__(self, killed_after: int | None = None) -> None:
         self.steps: list[int] = []
         self._updates, self._killed_after = 0, killed_after
-
-    def phase_started(self, phase: str, epochs: int, steps_per_epoch: int) -> None: ...
 
     def step_done(self, phase: str, epoch: int, step: int, images: int) -> None:
         self._updates += 1

@@ -158,9 +158,77 @@ def test_other_settings_are_named_and_refused_unless_forced(run: Path) -> None:
         match="other settings: seed was 0 and is 4; training.epochs was 3 and is 9. .*--force",
     ):
         plan_resumption(run, config)
-    assert plan_resumption(run, config, force=True).plan.config.training.epochs == 9
+    forced = plan_resumption(run, config, force=True)
+    assert forced.plan.config.training.epochs == 9
+    assert forced.checkpoint is not None
+    assert [one["epochs"] for one in forced.checkpoint.facts["phases"]] == [9]
     same = read_config(None, ("training.epochs=3",), base=before)
     assert plan_resumption(run, same).plan.config.training.epochs == 3
+
+
+@pytest.mark.parametrize(
+    "setting",
+    ["model.hidden=32", "model.backbone=mobilenet_0.25", "model.image_size=64",
+     "training.strategy=last", "training.batch_size=4", "training.ema=0.9"],
+)  # fmt: skip
+def test_another_network_is_refused_even_where_forced_and_nothing_is_changed(
+    setting: str, run: Path
+) -> None:
+    before = (run / "run.json").read_bytes()
+    config = read_config(None, (setting,), base=read_record(run).config)
+
+    with pytest.raises(ConfigError, match="cannot go on with another network or strategy: "):
+        plan_resumption(run, config, force=True)
+
+    assert (run / "run.json").read_bytes() == before
+    assert plan_resumption(run).checkpoint is not None
+
+
+def test_forced_run_trains_on_with_the_new_settings_and_pictures(
+    run: Path, own_pictures: Path
+) -> None:
+    from pipelines.finetune import resume
+
+    config = read_config(
+        None, ("training.epochs=5", "training.learning_rate=1e-4"), base=read_record(run).config
+    )
+    undo = _relabel(own_pictures)
+    try:
+        result = resume(plan_resumption(run, config, force=True))
+    finally:
+        undo()
+
+    assert [one.epoch for one in result.records if one.phase == "fine-tune all"] == [1, 2, 3, 4, 5]
+    assert result.exported is not None
+    assert read_record(run).config.training.epochs == 5
+
+
+def test_another_class_is_refused_even_where_forced_and_nothing_is_changed(
+    run: Path, own_pictures: Path
+) -> None:
+    before = (run / "run.json").read_bytes()
+    undo = _rename_class(own_pictures)
+    try:
+        with pytest.raises(DatasetError, match="other classes need another head"):
+            plan_resumption(run, force=True)
+    finally:
+        undo()
+
+    assert (run / "run.json").read_bytes() == before
+    assert plan_resumption(run).checkpoint is not None
+
+
+def test_another_backend_is_said(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import pipelines.finetune
+
+    record = read_record(run)
+    write_record(run, dataclasses.replace(record, device="CPU, float32, jax"))
+    monkeypatch.setattr(pipelines.finetune, "_run", lambda *_: None)
+    said: list[str] = []
+
+    pipelines.finetune.resume(plan_resumption(run), None, said.append)
+
+    assert any("began with jax and goes on with tensorflow" in line for line in said)
 
 
 def _add(folder: Path) -> Callable[[], object]:
@@ -215,11 +283,14 @@ def _rename_class(folder: Path) -> Callable[[], object]:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (_add, r"red was \d+ and is \d+"),
+        (_add, r"is not what the run began with: .*red was \d+ and is \d+"),
         (_relabel, r"blue was \d+ and is \d+; .*red was \d+ and is \d+"),
         (_swap_labels, "as many pictures in every class, but other ones or with other labels"),
         (_rename, "the same pictures have other names, and so another order"),
-        (_rename_class, r"classes were \['blue', 'green', 'red'\] and are \['blue', 'green', 'rot"),
+        (
+            _rename_class,
+            r"head answers \['blue', 'green', 'red'\], .* has \['blue', 'green', 'rot'\]",
+        ),
     ],
 )
 def test_other_pictures_or_labels_are_named_and_refused(
@@ -227,9 +298,10 @@ def test_other_pictures_or_labels_are_named_and_refused(
 ) -> None:
     undo = change(own_pictures)
     try:
-        with pytest.raises(DatasetError, match=f"is not what the run began with: .*{message}"):
+        with pytest.raises(DatasetError, match=message):
             plan_resumption(run)
-        assert plan_resumption(run, force=True).checkpoint is not None
+        if change is not _rename_class:
+            assert plan_resumption(run, force=True).checkpoint is not None
     finally:
         undo()
     assert plan_resumption(run).checkpoint is not None

@@ -1,5 +1,7 @@
 """A strategy is a list of phases after the head."""
 
+from dataclasses import replace
+
 import pytest
 
 from tl.config import TrainingConfig
@@ -14,6 +16,7 @@ from tl.strategy import (
     epochs_in,
     go_further,
     has_paid,
+    replan,
 )
 
 SECONDS: dict[Executed, float] = {"features": 0.0, "stages": 0.0, "last": 3.0, "all": 10.0}
@@ -68,6 +71,21 @@ def test_time_that_was_given_is_used_for_more(left: float, names: list[tuple[str
     phases = choose_phases(TrainingConfig(epochs=15), further, SECONDS, left, in_rounds=True)
 
     assert [(one.name.removeprefix("fine-tune "), one.epochs) for one in phases] == names
+
+
+@pytest.mark.parametrize("in_rounds", [False, True])
+def test_phases_of_a_run_get_the_epochs_and_the_rate_that_it_goes_on_with(in_rounds: bool) -> None:
+    before = TrainingConfig(epochs=15, learning_rate=0.1)
+    phases = choose_phases(before, ("last", "all"), SECONDS, None, in_rounds)
+
+    for epochs in (9, 20):
+        now = TrainingConfig(epochs=epochs, learning_rate=0.3)
+        replanned = replan(phases, before, now)
+        assert replanned == tuple(
+            replace(one, learning_rate=0.3, epochs=one.epochs + (epochs - 15) * takes)
+            for one, takes in zip(phases, [0, 1, 0, 1] if in_rounds else [1, 1], strict=True)
+        )
+    assert replan(phases, before, before) == phases
 
 
 @pytest.mark.parametrize("strategy", ["features", "stages", "last", "all"])

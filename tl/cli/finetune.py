@@ -102,7 +102,9 @@ def finetune(
     if flags["time_budget"] is not None:
         flags["time_budget"] = parse_duration(flags["time_budget"], "--time-budget")
     values = {setting_key(key): value for key, value in flags.items()}
-    resumption = _resumption(resume, file, settings, values, force) if resume else None
+    resumption = None
+    if resume is not None:
+        resumption = _resumption(resume, file, settings, values, force)
     if resumption is not None:
         plan = resumption.plan
     elif force:
@@ -267,8 +269,8 @@ def result_lines(plan: "Plan", result: "FinetuneResult", seconds: float) -> list
     kept = kept_epoch(result.records)
     if kept and kept.phase != (tried := result.records[-1].phase):
         lines.append(
-            f"kept      {kept.phase}, epoch {kept.epoch}: {tried} did not get below its validation "
-            f"loss of {kept.metrics['val_loss']:.4f} and was undone"
+            f"kept      {kept.phase}: {tried} did not get below its validation loss of "
+            f"{kept.metrics['val_loss']:.4f} and was undone"
         )
     if exported := result.exported:
         lines.append(f"model     {shown_path(exported.path)}")

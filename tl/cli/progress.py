@@ -3,14 +3,22 @@
 import sys
 from typing import Any
 
-from tl.training.progress import EpochRecord, Listener, epoch_line, throughput_unit
+from tl.training.progress import (
+    EpochRecord,
+    Listener,
+    epoch_line,
+    head_line,
+    is_head,
+    throughput_unit,
+)
 
 
 class PlainProgress:
-    """One line an epoch on stderr, for log files and pipes."""
+    """One line an epoch on stderr, and one a head, for log files and pipes."""
 
     def __init__(self) -> None:
         self._epochs = 0
+        self._head: list[EpochRecord] = []
 
     def phase_started(self, phase: str, epochs: int, steps_per_epoch: int) -> None:
         """Remember how many epochs the phase may have."""
@@ -20,15 +28,28 @@ class PlainProgress:
         """Print nothing a step."""
 
     def epoch_done(self, record: EpochRecord) -> None:
-        """Print the epoch."""
-        sys.stderr.write(epoch_line(record, self._epochs) + "\n")
+        """Print the epoch; of a head, whose path has many points, its end will say the best."""
+        if is_head(record):
+            self._head.append(record)
+        else:
+            self._print(epoch_line(record, self._epochs))
+
+    def phase_ended(self, phase: str) -> None:
+        """Print what came of a head."""
+        if self._head:
+            self._print(head_line(self._head))
+        self._head = []
+
+    def _print(self, line: str) -> None:
+        sys.stderr.write(line + "\n")
         sys.stderr.flush()
 
 
-class BarProgress:
-    """A bar a phase on a terminal, with a line above it for every epoch."""
+class BarProgress(PlainProgress):
+    """A bar a phase on a terminal, with the lines above it."""
 
     def __init__(self) -> None:
+        super().__init__()
         from rich.console import Console
         from rich.progress import (
             BarColumn,
@@ -68,9 +89,8 @@ class BarProgress:
         if epoch == self._epochs and step == self._steps:
             self._progress.stop()
 
-    def epoch_done(self, record: EpochRecord) -> None:
-        """Print the epoch above the bar."""
-        self._progress.console.print(epoch_line(record, self._epochs), highlight=False)
+    def _print(self, line: str) -> None:
+        self._progress.console.print(line, highlight=False)
 
     def close(self) -> None:
         """Take the bar away, however the run ended."""

@@ -94,7 +94,7 @@ def read_checkpoint(folder: Path) -> Checkpoint | None:
                 arrays = {name: stored[name] for name in stored.files}
             facts = json.loads(arrays.pop(_FACTS).tobytes())
         except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
-            _log.warning("%s is damaged (%s); the checkpoint before it is taken", path, error)
+            _log.warning("%s is damaged (%s) and left out", path, error)
             continue
         if facts.get("format") != FORMAT:
             raise TrainingError(

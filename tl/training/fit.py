@@ -120,6 +120,7 @@ def run_phase(
     source = iter(batches)
     bound, high = state.best_loss + EXPLODED, 0
     began, first = time.perf_counter(), state.step
+    paced_from = None  # after the first update, which compiles
     while state.step < epochs * steps_per_epoch and not _has_stopped(
         state, steps_per_epoch, patience
     ):
@@ -130,6 +131,7 @@ def run_phase(
         for name, value in metrics.items():
             state.sums[name] = state.sums.get(name, 0.0) + value
         state.step += 1
+        paced_from = paced_from or (time.perf_counter(), state.step)
         epoch, step = divmod(state.step - 1, steps_per_epoch)
         listener.step_done(phase, epoch + 1, step + 1, batch_size)
         ended = step + 1 == steps_per_epoch
@@ -155,10 +157,20 @@ def run_phase(
             listener.epoch_done(record)
             began, first = time.perf_counter(), state.step
         on_update()
-        if ended and not has_time(state.records[-1].seconds):
+        if ended and not has_time(_epoch_seconds(state, paced_from, steps_per_epoch)):
             break
+    listener.phase_ended(phase)
     if restore_best:
         model.set_weights(state.best_weights)
+
+
+def _epoch_seconds(state: PhaseState, paced_from: tuple[float, int], steps_per_epoch: int) -> float:
+    """Return what another epoch takes: as the last, without the first update of all."""
+    began, first = paced_from
+    paced = state.step - first
+    if not 0 < paced < steps_per_epoch:  # the last epoch did not have that update, or nothing else
+        return state.records[-1].seconds
+    return (time.perf_counter() - began) * steps_per_epoch / paced
 
 
 def measure(model: keras.Model, batches: Iterable[Batch]) -> dict[str, float]:

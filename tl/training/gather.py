@@ -118,6 +118,7 @@ class Gatherer:
         Of so many training pictures that all their stages would not fit, it takes a random part.
         """
         task, view = self._task, plain_view(self._size)
+        self._refuse_spent_budget()
         plain = self._look("features", self._training, view)
         validation = None
         if task.validation:
@@ -150,6 +151,19 @@ class Gatherer:
         views = self._look("features of views", examples, varied, numbers, taps)
         return Gathered(gathered.plain, views, gathered.validation)
 
+    def _refuse_spent_budget(self) -> None:
+        """Stop where the time is over before there was a first picture.
+
+        Raises:
+            ConfigError: with what would do.
+        """
+        left, budget = self._task.seconds_left(), self._task.config.training.time_budget
+        if left is not None and budget is not None and left <= 0:
+            raise ConfigError(
+                f"a time budget of {budget:.0f} s is too small: starting and exporting alone take "
+                f"about {budget - left:.0f} s here; give at least {1.5 * (budget - left):.0f} s"
+            )
+
     def _refuse_small_budget(self, pictures: int, seconds: float, done: int) -> None:
         """Stop where not even one pass fits into the time budget, as soon as that is plain.
 
@@ -163,8 +177,8 @@ class Gatherer:
         if missing > 0:
             raise ConfigError(
                 f"a time budget of {budget:.0f} s is too small: one pass over {pictures:,} "
-                f"pictures takes about {seconds:.0f} s here, and the export needs its time; give "
-                f"at least {budget + 1.5 * missing:.0f} s, or a cheaper --backbone"
+                f"pictures takes about {seconds:.0f} s here, and starting and exporting the rest; "
+                f"give at least {budget + 1.5 * missing:.0f} s, or a cheaper --backbone"
             )
 
     @property

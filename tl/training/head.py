@@ -110,6 +110,7 @@ def train_head(
         task.listener.step_done(phase, len(records), 1, len(training))
         task.listener.epoch_done(records[-1])
         began = time.perf_counter()
+    task.listener.phase_ended(phase)
     if not is_stored:
         task.on_best(classifier)
     return records

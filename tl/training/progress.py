@@ -65,6 +65,24 @@ def epoch_line(record: EpochRecord, epochs: int) -> str:
     )
 
 
+def head_line(records: Sequence[EpochRecord]) -> str:
+    """Return one line for people about a head's path of penalties: its best point."""
+    best = kept_epoch(records) or min(
+        records, key=lambda one: one.metrics.get("val_loss", one.metrics["loss"])
+    )
+    figures = [f"{name} {best.metrics[name]:.4f}" for name in _SHOWN if name in best.metrics]
+    seconds = sum(record.seconds for record in records)
+    return (
+        f"{best.phase}  {'  '.join(figures)}  penalty {best.metrics['penalty']:.3g}, "
+        f"of {len(records)} tried in {seconds:.1f} s{'  best' if best.best else ''}"
+    )
+
+
+def is_head(record: EpochRecord) -> bool:
+    """Tell whether a record is a point of a head's path and no epoch of pictures."""
+    return "penalty" in record.metrics
+
+
 class Listener(Protocol):
     """Told of progress; the command line draws it, a log file writes it."""
 
@@ -77,6 +95,9 @@ class Listener(Protocol):
     def epoch_done(self, record: EpochRecord) -> None:
         """Receive a finished epoch."""
 
+    def phase_ended(self, phase: str) -> None:
+        """End a phase, whether it had all its epochs or stopped early."""
+
 
 class Silent:
     """A listener that does nothing."""
@@ -88,4 +109,7 @@ class Silent:
         """Ignore it."""
 
     def epoch_done(self, record: EpochRecord) -> None:
+        """Ignore it."""
+
+    def phase_ended(self, phase: str) -> None:
         """Ignore it."""

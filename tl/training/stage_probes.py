@@ -61,6 +61,8 @@ def best_taps(probes: tuple[StageProbe, ...]) -> tuple[int, ...]:
 def gain_of(probe: StageProbe, other: StageProbe) -> tuple[float, float]:
     """Return by how much one probe's loss is below another's, and that mean's standard error."""
     difference = other.losses - probe.losses
+    if len(difference) < 2:  # of one picture nothing is certain
+        return float(difference.mean()), float("inf")
     return float(difference.mean()), float(difference.std(ddof=1) / np.sqrt(len(difference)))
 
 

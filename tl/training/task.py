@@ -75,7 +75,7 @@ class Task:
         """Pictures an update, once it is settled."""
         size = self.config.training.batch_size
         assert size != "auto", "a trial settles it first"
-        return size
+        return min(size, max(1, len(self.training)))  # none is seen twice in one update
 
     def with_batch_size(self, size: int) -> Self:
         """Return the same task in batches of one size."""

@@ -27,6 +27,7 @@ from tl.training.standing import Standing, restore_variables, standing_of
 from tl.training.task import Task
 from tl.training.trials import Settled
 from tl.training.updates import Updater
+from tl.words import counted
 
 SLOWER = 0.1
 """Factor of the learning rate after a phase diverged."""
@@ -88,12 +89,13 @@ def _paid(task: Task, standing: Standing, index: int) -> bool:
         if record.phase in (name, f"{name}{SLOWER_SUFFIX}")
     ]
     before = lowest_loss(standing.records[: min(places, default=0)])
-    after = min(before, lowest_loss([standing.records[place] for place in places]))
+    after = lowest_loss([standing.records[place] for place in places])
     if has_paid(before, after):
         return True
+    came = f"came to a validation loss of {after:.4f}" if math.isfinite(after) else "diverged"
     task.say(
-        f"{name} took the validation loss from {before:.4f} to {after:.4f}: more of it would not "
-        f"pay (it has to take {PAYS:.0%} off)"
+        f"{name} began at {before:.4f} and {came}: more of it would not pay (it has to take "
+        f"{PAYS:.0%} off)"
     )
     return False
 
@@ -192,9 +194,23 @@ def _fine_tune(task: Task, standing: Standing, resumed: Checkpoint | None) -> No
         patience=config.patience,
         on_best=store_best,
         on_update=lambda: keep(writer.write_if_due) if writer else None,
-        has_time=lambda seconds: (left := task.seconds_left()) is None or left > seconds,
+        has_time=lambda seconds: _has_time(task, standing, seconds),
     )
     _bring_back(model, classifier)
+
+
+def _has_time(task: Task, standing: Standing, seconds: float) -> bool:
+    """Tell whether a time budget has room for another epoch, and say where it has not."""
+    left, phase = task.seconds_left(), standing.phases[standing.phase]
+    if left is None or left > seconds:
+        return True
+    done = len(standing.state.records)
+    if done < phase.epochs:
+        task.say(
+            f"the time budget ends {phase.name} after {counted(done, 'epoch')} of {phase.epochs}: "
+            f"another takes about {seconds:.1f} s"
+        )
+    return False
 
 
 def _bring_back(model: keras.Model, classifier: Classifier) -> None:

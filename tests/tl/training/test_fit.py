@@ -17,7 +17,7 @@ from tl.training.fit import (
     run_phase,
 )
 from tl.training.optimizer import build_optimizer
-from tl.training.progress import EpochRecord
+from tl.training.progress import EpochRecord, Silent
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(8, 3)).astype(np.float32)
@@ -25,7 +25,7 @@ Y = (X[:, 0] > 0).astype(np.int32)
 ONES = np.ones(8, np.float32)
 
 
-class Diary:
+class Diary(Silent):
     """A listener that writes down what it is told."""
 
     def __init__(self) -> None:
