@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import tl
-from tl.errors import ConfigError
+from tl.errors import ConfigError, PredictionError
 
 
 def test_front_has_its_functions_and_imports_nothing_slow() -> None:
@@ -34,7 +34,7 @@ def test_notebook_gets_a_plain_model_metrics_and_paths(
     said: list[str] = []
     short = {key.rpartition(".")[2]: value for key, value in settings.items()}
 
-    result = tl.finetune(str(pictures), **short, say=said.append)
+    result = tl.finetune(pictures, **short, say=said.append)
 
     assert type(result.model).__module__.startswith("keras")
     answer = result.model.predict(np.zeros((2, 32, 32, 3), np.uint8), verbose=0)
@@ -54,8 +54,17 @@ def test_notebook_gets_a_plain_model_metrics_and_paths(
     assert result.exported.metrics["n_pictures"] > 0
     assert (result.run / "run.json").is_file()
     assert any("training on CPU" in line for line in said)
-    measured = tl.evaluate(result.exported.path, str(pictures))
+    measured = tl.evaluate(result.exported.path, pictures)
     assert measured.metrics["n_pictures"] == result.exported.metrics["n_pictures"]
+    averaged = tl.evaluate(result.exported.path, pictures, tta="ten-crop")
+    assert averaged.metrics["log_loss"] != measured.metrics["log_loss"]
+    again = tl.export_run(result.run)
+    assert again.path == result.exported.path.with_name("2")
+    (found,) = tl.predict(again.path, [pictures / "red" / "00.jpg"])
+    assert found.labels[0] in ("blue", "green", "red")
+    (no_picture := tmp_path / "note.txt").write_text("no picture")
+    with pytest.raises(PredictionError, match="note.txt"):
+        tl.predict(again.path, [no_picture])
 
 
 def test_unknown_setting_is_named() -> None:
