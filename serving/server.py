@@ -21,6 +21,7 @@ from serving.drain import Drain
 from serving.errors import StartError
 from serving.flags import parse_command_line
 from serving.listeners import bind_grpc, bind_rest, show_address
+from serving.models_file import read_models_file
 from serving.startup_noise import without_startup_noise
 
 logger = logging.getLogger(__name__)
@@ -118,6 +119,7 @@ class Server:
         self._grpc.add_generic_rpc_handlers(
             build_handlers(
                 self._registry,
+                self._loader,
                 metrics,
                 self._drain,
                 as_tensor_content=self._config.outputs_as_tensor_content,
@@ -205,9 +207,13 @@ class Server:
 
 
 def _check_paths(config: ServerConfig) -> None:
+    file = config.models_file
+    models = config.models if file is None else read_models_file(file)
+    if config.wait_for_paths:
+        return
     if config.folder is not None:
         check_folder(config.folder)
-    for model in config.models:
+    for model in models:
         check_base_path(model.base_path)
 
 

@@ -1,5 +1,6 @@
 """The loader on real SavedModels, polled by hand."""
 
+import dataclasses
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 
 from serving.config import LoadOptions, ModelConfig, ServerConfig
-from serving.errors import ModelError, NotFound
+from serving.errors import FailedPrecondition, InvalidArgument, ModelError, NotFound
 from serving.loader import Loader
 from serving.predict import predict
 from serving.registry import ModelRef, Registry, State
@@ -232,3 +233,171 @@ def test_model_that_is_found_later_does_not_end_readiness_while_it_cannot_be_loa
 
     assert registry.names == ("birds", "flowers")
     assert registry.is_ready()
+
+
+class Fleet:
+    """Several models by a file of their configuration, polled by hand."""
+
+    def __init__(self, folder: Path, put_version: PutVersion) -> None:
+        self.folder, self.file = folder, folder / "models.config"
+        for name, kind, number in (
+            ("flowers", "cats", 1), ("flowers", "birds", 2), ("numbers", "numbers", 1),
+        ):  # fmt: skip
+            put_version(kind, folder / name / str(number))
+        self.registry = Registry()
+
+    def write(self, **extras: str) -> None:
+        configs = "".join(
+            f'config {{ name: "{name}" base_path: "{self.folder / name}" '
+            f'model_platform: "tensorflow" {extra} }}'
+            for name, extra in extras.items()
+        )
+        self.file.write_text(f"model_config_list {{ {configs} }}")
+
+    def start(self, **settings: Any) -> Loader:
+        config = ServerConfig(models_file=self.file, poll_s=0, **settings)
+        self.loader = Loader(config, self.registry)
+        self.loader.poll()
+        return self.loader
+
+    def answering(self, name: str) -> set[int]:
+        return set(self.registry.versions(name, State.AVAILABLE))
+
+    def version(self, label: str) -> int:
+        with self.registry.acquire(ModelRef(name="flowers", label=label)) as servable:
+            return servable.version
+
+
+BOTH = "model_version_policy { all {} }"
+
+
+def labelled(**labels: int) -> str:
+    return BOTH + "".join(
+        f' version_labels {{ key: "{label}" value: {version} }}'
+        for label, version in labels.items()
+    )
+
+
+@pytest.fixture
+def fleet(tmp_path: Path, put_version: PutVersion) -> Fleet:
+    return Fleet(tmp_path, put_version)
+
+
+def test_versions_that_a_policy_wants_answer_side_by_side(fleet: Fleet) -> None:
+    fleet.write(flowers=BOTH, numbers="")
+
+    fleet.start()
+
+    assert fleet.answering("flowers") == {1, 2}
+    assert fleet.answering("numbers") == {1}
+    assert fleet.registry.is_ready()
+
+
+def test_labels_stand_for_versions_and_move_without_a_gap(
+    fleet: Fleet, put_version: PutVersion
+) -> None:
+    fleet.write(flowers=labelled(stable=1, canary=2))
+    loader = fleet.start(models_file_poll_s=1e-9)
+    assert (fleet.version("stable"), fleet.version("canary")) == (1, 2)
+
+    fleet.write(flowers=labelled(stable=2, canary=3))  # 3 is not there yet
+    loader.poll()
+    assert (fleet.version("stable"), fleet.version("canary")) == (2, 2)
+
+    put_version("cats", fleet.folder / "flowers" / "3")
+    loader.poll()
+    assert fleet.version("canary") == 3
+    fleet.write(flowers=labelled(stable=2))
+    loader.poll()
+    with pytest.raises(InvalidArgument, match="Unrecognized servable version label: canary"):
+        fleet.version("canary")
+
+
+@pytest.mark.parametrize("ahead", [False, True])
+def test_new_label_waits_for_its_version_unless_it_may_run_ahead(ahead: bool, fleet: Fleet) -> None:
+    fleet.write(flowers=labelled(next=3))
+    fleet.start(allow_labels_of_absent_versions=ahead)
+
+    expected = NotFound if ahead else InvalidArgument
+    with pytest.raises(expected, match=r"Specific\(flowers, 3\)" if ahead else "label: next"):
+        fleet.version("next")
+
+
+def test_file_that_breaks_while_running_changes_nothing_and_is_named(
+    fleet: Fleet, caplog: pytest.LogCaptureFixture
+) -> None:
+    fleet.write(flowers="", numbers="")
+    loader = fleet.start(models_file_poll_s=1e-9)
+
+    fleet.file.write_text("model_config_list {")
+    loader.poll()
+    loader.poll()
+
+    assert fleet.answering("flowers") == {2}
+    assert fleet.answering("numbers") == {1}
+    assert caplog.text.count("what was served before is served on") == 1
+
+    fleet.write(flowers="model_version_policy { specific { versions: 1 } }")
+    loader.poll()
+    assert fleet.answering("flowers") == {1}
+    assert fleet.answering("numbers") == set()
+    assert fleet.registry.names == ("flowers",)
+    assert fleet.registry.is_ready()
+
+
+def test_model_that_comes_back_answers_again(fleet: Fleet) -> None:
+    fleet.write(flowers="", numbers="")
+    loader = fleet.start(models_file_poll_s=1e-9)
+    for extras in ({"flowers": ""}, {"flowers": "", "numbers": ""}):
+        fleet.write(**extras)
+        loader.poll()
+
+    assert fleet.answering("numbers") == {1}
+    assert fleet.registry.names == ("flowers", "numbers")
+
+
+def test_model_that_moves_is_loaded_from_its_new_place(
+    fleet: Fleet, put_version: PutVersion
+) -> None:
+    fleet.write(flowers="")
+    loader = fleet.start()
+    put_version("cats", fleet.folder / "elsewhere" / "2")
+
+    loader.reload((ModelConfig(name="flowers", base_path=fleet.folder / "elsewhere"),))
+
+    image = {"image_bytes": np.array([b"picture"], dtype=object)}
+    with fleet.registry.acquire(FLOWERS) as servable:
+        labels = predict(servable, "", image).outputs["labels"][0]
+    assert list(labels) == [b"lynx", b"puma"]
+
+
+def test_reload_returns_when_new_models_answer_and_says_why_where_they_do_not(
+    fleet: Fleet,
+) -> None:
+    fleet.write(flowers="")
+    loader = fleet.start()
+    flowers, numbers, none = (
+        ModelConfig(name=name, base_path=fleet.folder / name)
+        for name in ("flowers", "numbers", "none")
+    )
+
+    loader.reload((flowers, numbers))
+    assert fleet.answering("numbers") == {1}
+    with pytest.raises(ModelError, match="Could not find base path .*none"):
+        loader.reload((flowers, none))
+    assert fleet.answering("flowers") == {2}
+    assert fleet.answering("numbers") == set()
+    (fleet.folder / "none" / "1").mkdir(parents=True)
+    (fleet.folder / "none" / "1" / "saved_model.pb").write_bytes(b"damaged")
+    loader.reload((flowers,))
+    with pytest.raises(ModelError, match="1 servable.s. did not become available.*cannot load"):
+        loader.reload((flowers, none))
+    with pytest.raises(FailedPrecondition, match="assign label stable to version 9"):
+        loader.reload((dataclasses.replace(flowers, labels={"stable": 9}),))
+
+
+def test_server_of_a_folder_is_not_reloaded(fleet: Fleet) -> None:
+    loader = Loader(ServerConfig(folder=fleet.folder, poll_s=0), fleet.registry)
+
+    with pytest.raises(FailedPrecondition, match="serves the folder"):
+        loader.reload(())

@@ -46,6 +46,33 @@ def test_missing_base_path_ends_the_start(
     assert "nowhere does not exist: a version is a folder named by a number" in line
 
 
+def test_malformed_file_of_models_ends_the_start(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "models.config"
+    file.write_text("model_config_list { config { name: flowers } }")
+
+    assert main([f"--model_config_file={file}"]) == 1
+
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"error: Invalid protobuf file: '{file}': 1:")
+
+
+def test_missing_path_of_a_model_in_a_file_ends_the_start(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "models.config"
+    file.write_text(
+        'model_config_list { config { name: "a" base_path: "/nowhere/a" '
+        'model_platform: "tensorflow" } }'
+    )
+
+    assert main([f"--model_config_file={file}"]) == 1
+
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "base path /nowhere/a does not exist" in line
+
+
 def test_wrong_flag_is_a_usage_error_on_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["models", "--rest_api_prot=8501"]) == 2
 
