@@ -114,6 +114,7 @@ class ServerConfig:
     rest_timeout_ms: int = 30_000  # for the model alone, not for reading the request
     allow_cors: bool = False
     outputs_as_tensor_content: bool = False
+    has_health_service: bool = False
 
     poll_s: float = 1.0  # 0 looks once, at the start; negative never looks
     max_load_retries: int = 5

@@ -17,7 +17,9 @@ from tensorflow_serving.apis import (
     inference_pb2,
     model_management_pb2,
     model_pb2,
+    model_service_pb2,
     predict_pb2,
+    prediction_service_pb2,
     regression_pb2,
 )
 
@@ -39,6 +41,16 @@ _CUT_MARK = "...TRUNCATED"
 
 _STATUS_OF_CODE = {status.value[0]: status for status in grpc.StatusCode}
 
+# From their descriptors, which reflection answers with once they are imported.
+_PREDICTION_SERVICE, _MODEL_SERVICE = (
+    module.DESCRIPTOR.services_by_name[name].full_name
+    for module, name in (
+        (prediction_service_pb2, "PredictionService"),
+        (model_service_pb2, "ModelService"),
+    )
+)
+SERVICE_NAMES = (_PREDICTION_SERVICE, _MODEL_SERVICE)
+
 Answer = Callable[[Any, Any], Any]
 
 
@@ -54,7 +66,7 @@ def build_handlers(
     service = _Service(registry, loader, metrics, drain, as_tensor_content)
     return (
         grpc.method_handlers_generic_handler(
-            "tensorflow.serving.PredictionService",
+            _PREDICTION_SERVICE,
             {
                 "Predict": _method(service.predict, predict_pb2.PredictRequest),
                 "Classify": _method(service.classify, classification_pb2.ClassificationRequest),
@@ -68,7 +80,7 @@ def build_handlers(
             },
         ),
         grpc.method_handlers_generic_handler(
-            "tensorflow.serving.ModelService",
+            _MODEL_SERVICE,
             {
                 "GetModelStatus": _method(
                     service.get_model_status, get_model_status_pb2.GetModelStatusRequest
