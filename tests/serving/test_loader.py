@@ -15,6 +15,7 @@ from serving.loader import Loader
 from serving.predict import predict
 from serving.registry import ModelRef, Registry, State
 from serving.warmup import REQUESTS_FILE
+from tests.serving.example_models import build_examples
 
 PutVersion = Callable[[str, Path], None]
 FLOWERS = ModelRef(name="flowers")
@@ -163,6 +164,100 @@ def test_version_that_fails_its_warm_up_does_not_replace_the_old_one(
     assert newest.error is not None
     assert "warm-up request 1" in newest.error.message
     assert "image_bytes not found in request" in newest.error.message
+
+
+def write_records(version: Path, *records: Any) -> None:
+    """Write a model of examples as a version, with warm-up requests."""
+    import tensorflow as tf
+
+    build_examples(version)
+    (version / REQUESTS_FILE).parent.mkdir(exist_ok=True)
+    with tf.io.TFRecordWriter(str(version / REQUESTS_FILE)) as writer:
+        for record in records:
+            writer.write(record.SerializeToString())
+
+
+def inference(kind: str, signature: str, n_examples: int = 1, **tasks: str) -> Any:
+    """A recorded request of classification, regression or both."""
+    from tensorflow_serving.apis import prediction_log_pb2
+
+    log = prediction_log_pb2.PredictionLog()
+    request = getattr(log, kind).request
+    if not tasks:
+        request.model_spec.signature_name = signature
+    for method, name in tasks.items():
+        task = request.tasks.add(method_name=f"tensorflow/serving/{method}")
+        task.model_spec.name, task.model_spec.signature_name = "any", name
+    for _ in range(n_examples):
+        example = request.input.example_list.examples.add()
+        example.features.feature["x"].float_list.value.append(0.5)
+    return log
+
+
+def session_run(feed: str, fetch: str) -> Any:
+    from tensorflow_serving.apis import prediction_log_pb2
+
+    from serving.tensor_proto import array_to_proto
+
+    log = prediction_log_pb2.PredictionLog()
+    request, example = log.session_run_log.request, inference("regress_log", "").regress_log.request
+    serialised = example.input.example_list.examples[0].SerializeToString()
+    request.fetch.append(fetch)
+    named = request.feed.add(name=feed)
+    named.tensor.CopyFrom(array_to_proto(np.array([serialised], dtype=object)))
+    return log
+
+
+def tensor_names(version: Path) -> tuple[str, str]:
+    """Return the tensors behind input and output of the model's default signature."""
+    from tensorflow.core.protobuf import saved_model_pb2
+
+    saved = saved_model_pb2.SavedModel.FromString((version / "saved_model.pb").read_bytes())
+    signature = saved.meta_graphs[0].signature_def["serving_default"]
+    return signature.inputs["inputs"].name, signature.outputs["outputs"].name
+
+
+@pytest.mark.parametrize(
+    ("good", "bad", "message"),
+    [
+        (lambda feed, fetch: inference("classify_log", "classify"),
+         lambda feed, fetch: inference("classify_log", "none"), "No signature was found"),
+        (lambda feed, fetch: inference("regress_log", "regress"),
+         lambda feed, fetch: inference("regress_log", "regress", 0), "Input is empty"),
+        (lambda *_: inference("multi_inference_log", "", classify="classify", regress=""),
+         lambda *_: inference("multi_inference_log", "", classify=""), "Expected classification"),
+        (session_run, lambda feed, fetch: session_run(feed, "nothing:0"), "nothing:0"),
+    ],
+    ids=["classify", "regress", "multi_inference", "session_run"],
+)  # fmt: skip
+def test_every_kind_of_recorded_request_is_run(
+    good: Any, bad: Any, message: str, tmp_path: Path
+) -> None:
+    build_examples(tmp_path / "aside")
+    names = tensor_names(tmp_path / "aside")
+    write_records(tmp_path / "1", good(*names))
+    write_records(tmp_path / "2", good(*names), bad(*names))
+    scene = Scene(tmp_path)
+
+    states = scene.poll()
+
+    assert states == {2: State.END, 1: State.AVAILABLE}
+    newest, _ = scene.registry.statuses(FLOWERS)
+    assert newest.error is not None
+    assert "warm-up request 1" in newest.error.message
+    assert message in newest.error.message
+
+
+def test_recorded_request_without_an_answer_is_refused(tmp_path: Path) -> None:
+    from tensorflow_serving.apis import prediction_log_pb2
+
+    write_records(tmp_path / "1", prediction_log_pb2.PredictionLog())
+    scene = Scene(tmp_path)
+
+    assert scene.poll() == {1: State.END}
+    error = scene.registry.statuses(FLOWERS)[0].error
+    assert error is not None
+    assert "a record of type None cannot be run" in error.message
 
 
 def test_warm_up_can_be_switched_off(tmp_path: Path, put_version: PutVersion) -> None:
