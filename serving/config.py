@@ -5,6 +5,7 @@ system, the network or TensorFlow.
 """
 
 import os
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,11 +18,40 @@ def default_threads() -> int:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class VersionPolicy:
+    """Which of the versions on disk are served: some by number, or so many of the newest.
+
+    Attributes:
+        n_latest: how many of the newest; None is all. Without effect where `versions` are given.
+        versions: these and no others; None where the newest are wanted.
+    """
+
+    n_latest: int | None = 1
+    versions: frozenset[int] | None = None
+
+    def wanted(self, on_disk: Collection[int]) -> frozenset[int]:
+        """Choose among the versions on disk."""
+        if self.versions is not None:
+            return self.versions & frozenset(on_disk)
+        newest_first = sorted(on_disk, reverse=True)
+        return frozenset(newest_first[: self.n_latest])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ModelConfig:
-    """One model: the name requests call it by, and the folder of its numbered versions."""
+    """One model of a server.
+
+    Attributes:
+        name: that requests call it by.
+        base_path: the folder of its numbered versions.
+        policy: which of them are served.
+        labels: names of versions, such as `stable`, that requests may use in place of numbers.
+    """
 
     name: str
     base_path: Path
+    policy: VersionPolicy = field(default_factory=VersionPolicy)
+    labels: Mapping[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         # The name is one segment of the URL, where a colon starts the verb (`:predict`).
@@ -60,13 +90,18 @@ class LoadOptions:
 class ServerConfig:
     """Everything `server.serve` needs.
 
-    Exactly one of `models` and `folder` says what to serve. A folder is looked through again at
-    every poll: it is a model itself if it holds numbered versions, else each of its sub-folders
-    that does is one.
+    Exactly one of `models`, `folder` and `models_file` says what to serve. A folder is looked
+    through again at every poll: it is a model itself if it holds numbered versions, else each of
+    its sub-folders that does is one. A file (`serving.models_file`) is read again every
+    `models_file_poll_s` seconds, or only once for 0.
     """
 
     models: tuple[ModelConfig, ...] = ()
     folder: Path | None = None
+    models_file: Path | None = None
+    models_file_poll_s: float = 0.0
+    wait_for_paths: bool = False  # rather than end where a path is missing at the start
+    allow_labels_of_absent_versions: bool = False  # for labels that are new
     load: LoadOptions = field(default_factory=LoadOptions)
 
     host: str = "127.0.0.1"
@@ -79,6 +114,7 @@ class ServerConfig:
     rest_timeout_ms: int = 30_000  # for the model alone, not for reading the request
     allow_cors: bool = False
     outputs_as_tensor_content: bool = False
+    has_health_service: bool = False
 
     poll_s: float = 1.0  # 0 looks once, at the start; negative never looks
     max_load_retries: int = 5
@@ -86,8 +122,12 @@ class ServerConfig:
     shutdown_grace_s: float = 30.0  # requests that take longer are cut off
 
     def __post_init__(self) -> None:
-        if bool(self.models) == (self.folder is not None):
-            raise UsageError("give either a folder to serve or --model_base_path, not both")
+        if [bool(self.models), self.folder is not None, self.models_file is not None].count(
+            True
+        ) != 1:
+            raise UsageError(
+                "give one of: a folder to serve, --model_base_path, --model_config_file"
+            )
         for flag, port in (("--port", self.grpc_port), ("--rest_api_port", self.rest_port)):
             if port is not None and not 0 <= port <= 65_535:
                 raise UsageError(f"{flag} is {port}: give a port from 0 to 65535")

@@ -46,6 +46,9 @@ _FLAGS = (
     Flag("rest_api_enable_cors_support", bool, False, "let pages of other origins call REST"),
     Flag("model_name", str, "default", "name of the model at --model_base_path"),
     Flag("model_base_path", str, "", "folder of the model's numbered versions"),
+    Flag("model_config_file", str, "", "text protobuf of the models to serve: ModelServerConfig"),
+    Flag("model_config_file_poll_wait_seconds", float, 0.0, "between reading it again; 0 is never"),
+    Flag("allow_version_labels_for_unavailable_models", bool, False, "new labels may run ahead"),
     Flag("max_num_load_retries", int, 5, "retries of a version that failed to load"),
     Flag("load_retry_interval_micros", int, 60_000_000, "microseconds between two of them"),
     Flag("file_system_poll_wait_seconds", float, 1.0, "seconds between looks; 0 looks once"),
@@ -59,7 +62,9 @@ _FLAGS = (
     Flag("enable_model_warmup", bool, True, "run the requests in assets.extra before serving"),
     Flag("num_request_iterations_for_warmup", int, 0, "times that each of them is run; 0 is once"),
     Flag("enable_serialization_as_tensor_content", bool, False, "answer gRPC in raw bytes"),
+    Flag("enable_grpc_healthcheck_service", bool, False, "answer grpc.health.v1"),
     Flag("version", bool, False, "print the versions and end"),
+    Flag("wait_for_model", bool, False, "wait for a missing path (not in tensorflow_model_server)"),
     Flag("host", str, "", "address to listen on (not in tensorflow_model_server)"),
     Flag("shutdown_grace_seconds", float, 30.0, "seconds to end (not in tensorflow_model_server)"),
 )  # fmt: skip
@@ -68,17 +73,14 @@ _WITHOUT_EFFECT = (
     Flag("enable_batching", bool, False, ""),
     Flag("batching_parameters_file", str, "", ""),
     Flag("enable_per_model_batching_parameters", bool, False, ""),
-    Flag("model_config_file_poll_wait_seconds", int, 0, ""),
     Flag("num_load_threads", int, 0, ""),
     Flag("num_unload_threads", int, 0, ""),
     Flag("flush_filesystem_caches", bool, True, ""),
-    Flag("allow_version_labels_for_unavailable_models", bool, False, ""),
     Flag("enable_signature_method_name_check", bool, False, ""),
     Flag("tensorflow_session_config_file", str, "", ""),
     Flag("platform_config_file", str, "", ""),
     Flag("thread_pool_factory_config_file", str, "", ""),
     Flag("monitoring_config_file", str, "", ""),
-    Flag("enable_grpc_healthcheck_service", bool, False, ""),
     Flag("enable_profiler", bool, True, ""),
     Flag("remove_unused_fields_from_bundle_metagraph", bool, True, ""),
     Flag("prefer_tflite_model", bool, False, ""),
@@ -92,7 +94,6 @@ _WITHOUT_EFFECT = (
 
 # Passing these over would serve something else, or in the clear what was to be encrypted.
 _REFUSED = (
-    Flag("model_config_file", str, "", "serve a folder of models instead: python -m serving PATH"),
     Flag("ssl_config_file", str, "", "put a proxy that speaks TLS in front"),
     Flag("use_alts_credentials", bool, False, "put a proxy that encrypts in front"),
 )
@@ -141,7 +142,7 @@ def parse_command_line(words: Sequence[str]) -> CommandLine:
 
 
 def _config_of_path(values: dict[str, Any], given: set[str], path: str) -> ServerConfig:
-    for name in ("model_base_path", "model_name"):
+    for name in ("model_base_path", "model_name", "model_config_file"):
         if name in given:
             raise UsageError(
                 f"PATH ({path}) and --{name} were both given: a PATH is served under the names "
@@ -156,14 +157,17 @@ def _config_of_path(values: dict[str, Any], given: set[str], path: str) -> Serve
 
 
 def _config_of_flags(values: dict[str, Any]) -> ServerConfig:
-    if not values["model_base_path"]:
+    file, path = values["model_config_file"], values["model_base_path"]
+    if not file and not path:
         raise UsageError(
             "nothing to serve: give the folder of a model or of models (python -m serving models), "
-            "or --model_base_path"
+            "--model_base_path or --model_config_file"
         )
-    model = ModelConfig(name=values["model_name"], base_path=Path(values["model_base_path"]))
+    # With a file, TF Serving takes no notice of the other two, which its image always passes.
+    models = () if file else (ModelConfig(name=values["model_name"], base_path=Path(path)),)
     return ServerConfig(
-        models=(model,),
+        models=models,
+        models_file=Path(file) if file else None,
         host=values["host"] or "0.0.0.0",
         rest_port=values["rest_api_port"] or None,
         **_shared_fields(values),
@@ -189,6 +193,10 @@ def _shared_fields(values: dict[str, Any]) -> dict[str, Any]:
         "rest_timeout_ms": values["rest_api_timeout_in_ms"],
         "allow_cors": values["rest_api_enable_cors_support"],
         "outputs_as_tensor_content": values["enable_serialization_as_tensor_content"],
+        "wait_for_paths": values["wait_for_model"],
+        "models_file_poll_s": values["model_config_file_poll_wait_seconds"],
+        "allow_labels_of_absent_versions": values["allow_version_labels_for_unavailable_models"],
+        "has_health_service": values["enable_grpc_healthcheck_service"],
         "poll_s": values["file_system_poll_wait_seconds"],
         "max_load_retries": values["max_num_load_retries"],
         "load_retry_s": values["load_retry_interval_micros"] / 1e6,

@@ -4,6 +4,7 @@ Only the methods that are served are registered, so gRPC itself answers UNIMPLEM
 others, as it does for a service that does not exist.
 """
 
+import math
 import time
 from collections.abc import Callable
 from typing import Any
@@ -13,16 +14,23 @@ from tensorflow_serving.apis import (
     classification_pb2,
     get_model_metadata_pb2,
     get_model_status_pb2,
+    inference_pb2,
+    model_management_pb2,
+    model_pb2,
+    model_service_pb2,
     predict_pb2,
+    prediction_service_pb2,
     regression_pb2,
 )
 
 from serving.drain import Drain
-from serving.errors import Code, DeadlineExceeded, RequestError
+from serving.errors import Code, DeadlineExceeded, InvalidArgument, RequestError
 from serving.examples import examples_from_input
-from serving.inference import classify, regress
+from serving.inference import CLASSIFY, REGRESS, checked_tasks, classify, regress
+from serving.loader import Loader
 from serving.metadata import metadata_message, status_message
 from serving.metrics import Metrics
+from serving.models_file import models_of
 from serving.predict import Prediction, predict
 from serving.registry import ModelRef, Registry
 from serving.tensor_proto import array_to_proto, arrays_from_protos
@@ -33,32 +41,53 @@ _CUT_MARK = "...TRUNCATED"
 
 _STATUS_OF_CODE = {status.value[0]: status for status in grpc.StatusCode}
 
+# From their descriptors, which reflection answers with once they are imported.
+_PREDICTION_SERVICE, _MODEL_SERVICE = (
+    module.DESCRIPTOR.services_by_name[name].full_name
+    for module, name in (
+        (prediction_service_pb2, "PredictionService"),
+        (model_service_pb2, "ModelService"),
+    )
+)
+SERVICE_NAMES = (_PREDICTION_SERVICE, _MODEL_SERVICE)
+
 Answer = Callable[[Any, Any], Any]
 
 
 def build_handlers(
-    registry: Registry, metrics: Metrics, drain: Drain, *, as_tensor_content: bool
+    registry: Registry,
+    loader: Loader,
+    metrics: Metrics,
+    drain: Drain,
+    *,
+    as_tensor_content: bool,
 ) -> "tuple[grpc.GenericRpcHandler[Any, Any], ...]":
     """Build the handlers of both services, to be added to a gRPC server."""
-    service = _Service(registry, metrics, drain, as_tensor_content)
+    service = _Service(registry, loader, metrics, drain, as_tensor_content)
     return (
         grpc.method_handlers_generic_handler(
-            "tensorflow.serving.PredictionService",
+            _PREDICTION_SERVICE,
             {
                 "Predict": _method(service.predict, predict_pb2.PredictRequest),
                 "Classify": _method(service.classify, classification_pb2.ClassificationRequest),
                 "Regress": _method(service.regress, regression_pb2.RegressionRequest),
+                "MultiInference": _method(
+                    service.multi_inference, inference_pb2.MultiInferenceRequest
+                ),
                 "GetModelMetadata": _method(
                     service.get_model_metadata, get_model_metadata_pb2.GetModelMetadataRequest
                 ),
             },
         ),
         grpc.method_handlers_generic_handler(
-            "tensorflow.serving.ModelService",
+            _MODEL_SERVICE,
             {
                 "GetModelStatus": _method(
                     service.get_model_status, get_model_status_pb2.GetModelStatusRequest
-                )
+                ),
+                "HandleReloadConfigRequest": _method(
+                    service.reload_config, model_management_pb2.ReloadConfigRequest
+                ),
             },
         ),
     )
@@ -66,9 +95,15 @@ def build_handlers(
 
 class _Service:
     def __init__(
-        self, registry: Registry, metrics: Metrics, drain: Drain, as_tensor_content: bool
+        self,
+        registry: Registry,
+        loader: Loader,
+        metrics: Metrics,
+        drain: Drain,
+        as_tensor_content: bool,
     ) -> None:
         self._registry = registry
+        self._loader = loader
         self._metrics = metrics
         self._drain = drain
         self._as_tensor_content = as_tensor_content
@@ -81,6 +116,9 @@ class _Service:
 
     def regress(self, request: Any, context: grpc.ServicerContext) -> Any:
         return self._measured("Regress", self._regress, request, context)
+
+    def multi_inference(self, request: Any, context: grpc.ServicerContext) -> Any:
+        return self._measured("MultiInference", self._multi_inference, request, context)
 
     def _measured(
         self, api: str, answer_to: Answer, request: Any, context: grpc.ServicerContext
@@ -96,25 +134,25 @@ class _Service:
                     raise DeadlineExceeded(
                         "the deadline of the request passed while it was waiting"
                     )
-                answer = answer_to(request, context)
+                answer = answer_to(request, model_timeout_ms(left_s))
             code = Code.OK
         except RequestError as error:
             code = error.code
             raise
         finally:
-            name = request.model_spec.name
+            name = _first_spec(request).name
             if name in self._registry.names:
                 self._metrics.count(name, api, "GRPC", code, time.monotonic() - started_s)
         return answer
 
-    def _predict(self, request: Any, context: grpc.ServicerContext) -> Any:
-        del context
+    def _predict(self, request: Any, timeout_ms: int) -> Any:
         with self._registry.acquire(_model_ref(request.model_spec)) as servable:
             prediction = predict(
                 servable,
                 request.model_spec.signature_name,
                 arrays_from_protos(request.inputs),
                 tuple(request.output_filter),
+                timeout_ms,
             )
         response = predict_pb2.PredictResponse()
         _name(response.model_spec, prediction)
@@ -123,28 +161,35 @@ class _Service:
             response.outputs[name].CopyFrom(proto)
         return response
 
-    def _classify(self, request: Any, context: grpc.ServicerContext) -> Any:
-        del context
+    def _classify(self, request: Any, timeout_ms: int) -> Any:
         spec, examples = request.model_spec, examples_from_input(request.input)
         with self._registry.acquire(_model_ref(spec)) as servable:
-            prediction = classify(servable, spec.signature_name, examples)
+            prediction = classify(servable, spec.signature_name, examples, timeout_ms)
         response = classification_pb2.ClassificationResponse()
         _name(response.model_spec, prediction)
-        for labels, scores in zip(*prediction.outputs.values(), strict=True):
-            classes = response.result.classifications.add().classes
-            for label, score in zip(labels, scores, strict=True):
-                classes.add(label=label, score=score)
+        _fill_classes(response.result, prediction)
         return response
 
-    def _regress(self, request: Any, context: grpc.ServicerContext) -> Any:
-        del context
+    def _regress(self, request: Any, timeout_ms: int) -> Any:
         spec, examples = request.model_spec, examples_from_input(request.input)
         with self._registry.acquire(_model_ref(spec)) as servable:
-            prediction = regress(servable, spec.signature_name, examples)
+            prediction = regress(servable, spec.signature_name, examples, timeout_ms)
         response = regression_pb2.RegressionResponse()
         _name(response.model_spec, prediction)
-        for value in prediction.outputs["outputs"]:
-            response.result.regressions.add(value=value)
+        _fill_values(response.result, prediction)
+        return response
+
+    def _multi_inference(self, request: Any, timeout_ms: int) -> Any:
+        tasks, examples = checked_tasks(request), examples_from_input(request.input)
+        response = inference_pb2.MultiInferenceResponse()
+        with self._registry.acquire(_model_ref(tasks[0].model_spec)) as servable:
+            for task in tasks:
+                answer, kind, fill = _TASKS[task.method_name]
+                name = task.model_spec.signature_name
+                prediction = answer(servable, name, examples, timeout_ms)
+                result = response.results.add()
+                _name(result.model_spec, prediction)
+                fill(getattr(result, kind), prediction)
         return response
 
     def get_model_metadata(self, request: Any, context: grpc.ServicerContext) -> Any:
@@ -153,9 +198,54 @@ class _Service:
             self._registry, _model_ref(request.model_spec), tuple(request.metadata_field)
         )
 
+    def reload_config(self, request: Any, context: grpc.ServicerContext) -> Any:
+        del context
+        if request.config.WhichOneof("config") != "model_config_list":
+            raise InvalidArgument(
+                "ServerModelConfig type not supported by HandleReloadConfigRequest. Only "
+                "ModelConfigList is currently supported"
+            )
+        self._loader.reload(models_of(request.config))
+        return model_management_pb2.ReloadConfigResponse()
+
     def get_model_status(self, request: Any, context: grpc.ServicerContext) -> Any:
         del context
         return status_message(self._registry, _model_ref(request.model_spec))
+
+
+def _fill_classes(result: Any, prediction: Prediction) -> None:
+    for labels, scores in zip(*prediction.outputs.values(), strict=True):
+        classes = result.classifications.add().classes
+        for label, score in zip(labels, scores, strict=True):
+            classes.add(label=label, score=score)
+
+
+def _fill_values(result: Any, prediction: Prediction) -> None:
+    for value in prediction.outputs["outputs"]:
+        result.regressions.add(value=value)
+
+
+_TASKS = {
+    CLASSIFY: (classify, "classification_result", _fill_classes),
+    REGRESS: (regress, "regression_result", _fill_values),
+}
+
+
+def _first_spec(request: Any) -> Any:
+    """Return the model of a request; all tasks of a MultiInference have the same."""
+    if hasattr(request, "model_spec"):
+        return request.model_spec
+    return request.tasks[0].model_spec if request.tasks else model_pb2.ModelSpec()
+
+
+def model_timeout_ms(left_s: float | None) -> int:
+    """Return how long the model may run, from what is left of the client's time; 0 is for ever.
+
+    Rounded up to a power of two: each other value is another callable of the session.
+    """
+    if left_s is None:
+        return 0
+    return 1 << max(0, math.ceil(math.log2(max(1.0, 1000 * left_s))))
 
 
 def _name(spec: Any, prediction: Prediction) -> None:

@@ -9,9 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from serving.errors import FailedPrecondition, InvalidArgument
+from serving.errors import FailedPrecondition, InvalidArgument, Unimplemented
 from serving.predict import Prediction
 from serving.servable import DEFAULT_SIGNATURE, Array, Servable
+
+CLASSIFY = "tensorflow/serving/classify"
+REGRESS = "tensorflow/serving/regress"
 
 
 def classify(
@@ -95,6 +98,37 @@ def regress(
     if values.dtype != np.float32:
         raise InvalidArgument(f"Expected output Tensor of DT_FLOAT.  Got: {values.dtype}")
     return _answer(servable, name, {"outputs": values.reshape(-1)})
+
+
+def checked_tasks(request: Any) -> Sequence[Any]:
+    """Return the tasks of a `MultiInferenceRequest`, which all ask one model.
+
+    Raises:
+        InvalidArgument: no task, several models, or a signature twice.
+        Unimplemented: a task that is neither classification nor regression.
+    """
+    if not request.tasks:
+        raise InvalidArgument("Inference request must specify at least one task")
+    first, seen = request.tasks[0].model_spec, set()
+    for task in request.tasks:
+        spec = task.model_spec
+        if not spec.name:
+            raise InvalidArgument("Found ModelSpec with an empty model name.")
+        if (spec.name, spec.version.value, spec.version_label) != (
+            first.name,
+            first.version.value,
+            first.version_label,
+        ):
+            raise InvalidArgument(
+                "All ModelSpecs in a MultiInferenceRequest must access the same model name."
+            )
+        name = spec.signature_name or DEFAULT_SIGNATURE
+        if name in seen:
+            raise InvalidArgument(f"Duplicate evaluation of signature: {name}")
+        seen.add(name)
+        if task.method_name not in (CLASSIFY, REGRESS):
+            raise Unimplemented(f"Unsupported signature method_name: {task.method_name}")
+    return list(request.tasks)
 
 
 def _signature(servable: Servable, signature_name: str) -> tuple[str, Any]:

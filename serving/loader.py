@@ -1,35 +1,56 @@
 """Follow the file system: load what is new, retire what is old, keep what cannot be replaced.
 
-One thread does all of it, so that there is one order of events: a version is loaded and warmed
-up, then it is published, and only then is the old one retired.
+One thread at a time does all of it, so that there is one order of events: a version is loaded and
+warmed up, then it is published, and only then is the old one retired.
 """
 
 import logging
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Sequence
 
 from serving.config import ModelConfig, ServerConfig
 from serving.directory import VersionFolder, find_models, find_versions
-from serving.errors import Code, LoadError, ServingError
-from serving.registry import Registry, State
+from serving.errors import (
+    Code,
+    FailedPrecondition,
+    LoadError,
+    ModelError,
+    ServingError,
+    StartError,
+)
+from serving.models_file import read_models_file
+from serving.registry import ModelRef, Registry, State
 from serving.servable import load_servable
 from serving.versions import Failure, Plan, is_settled, plan_versions, should_retry
 from serving.warmup import warm_up
+
+# Files that were written just now have to be found unchanged once before they are read.
+_POLLS_TO_SETTLE = 3
 
 logger = logging.getLogger(__name__)
 
 
 class Loader:
-    """Keeps a registry in line with the file system."""
+    """Keeps a registry in line with the file system, and with what is to be served."""
 
     def __init__(self, config: ServerConfig, registry: Registry) -> None:
+        """Read what is to be served.
+
+        Raises:
+            StartError: the file that says so is wrong.
+        """
         self._config = config
         self._registry = registry
         self._seen: dict[str, dict[int, VersionFolder]] = {}
         self._failures: dict[tuple[str, int], Failure] = {}
         self._said: dict[str, str] = {}
         self._stop = threading.Event()
+        self._one_at_a_time = threading.RLock()
+        self._models = config.models
+        if config.models_file is not None:
+            self._models = read_models_file(config.models_file)
+            self._file_read_s = time.monotonic()
         for model in self._find_models():
             registry.expect(model.name)
 
@@ -47,15 +68,97 @@ class Loader:
 
     def poll(self) -> None:
         """Look once, and load and retire what has to be."""
-        for model in self._find_models():
-            try:
-                on_disk = find_versions(model.base_path)
-            except OSError as error:
-                # As if nothing had changed: a file server that is away must not end a service.
-                self._say(model.name, f"Could not find base path {model.base_path}: {error}")
-                continue
-            self._follow(model, on_disk)
-        self._registry.reap()
+        with self._one_at_a_time:
+            self._reread_file()
+            for model in self._find_models():
+                try:
+                    on_disk = find_versions(model.base_path)
+                except OSError as error:
+                    # As if nothing had changed: a file server that is away must not end a service.
+                    self._say(model.name, f"Could not find base path {model.base_path}: {error}")
+                    continue
+                self._follow(model, on_disk)
+                self._registry.label(
+                    model.name,
+                    model.labels,
+                    even_if_absent=self._config.allow_labels_of_absent_versions,
+                )
+            self._registry.reap()
+
+    def reload(self, models: tuple[ModelConfig, ...]) -> None:
+        """Serve these models and no others, and return when the new ones answer.
+
+        Raises:
+            FailedPrecondition: the server serves a folder, or a label is for a version that does
+                not answer; in the latter case the models are served nevertheless.
+            ModelError: a model that is new cannot be loaded.
+        """
+        if self._config.folder is not None:
+            raise FailedPrecondition(
+                f"this server serves the folder {self._config.folder}: start it with "
+                "--model_config_file or --model_base_path to reload what it serves"
+            )
+        with self._one_at_a_time:
+            known = {model.name for model in self._models}
+            new = [model for model in models if model.name not in known]
+            self._serve(models)
+            for _ in range(_POLLS_TO_SETTLE):
+                self.poll()
+                if all(self._registry.has_versions(model.name) for model in new):
+                    break
+                self._stop.wait(max(0.0, self._config.poll_s))
+            self._check_reloaded(models, new)
+
+    def _serve(self, models: tuple[ModelConfig, ...]) -> None:
+        """Put other models in the place of those so far; the next poll loads them."""
+        before = {model.name: model for model in self._models}
+        now = {model.name: model for model in models}
+        for name, model in before.items():
+            has_moved = name in now and now[name].base_path != model.base_path
+            if name not in now or has_moved:
+                logger.info("%s is withdrawn from %s", name, model.base_path)
+                self._registry.withdraw(name)
+                self._seen.pop(name, None)
+                self._forget_failures(name)
+        self._models = models
+
+    def _check_reloaded(self, models: Sequence[ModelConfig], new: Sequence[ModelConfig]) -> None:
+        for model in new:
+            if not self._registry.versions(model.name, State.AVAILABLE):
+                raise ModelError(Code.UNKNOWN, self._why_not(model))
+        for model in models:
+            labels = self._registry.labels(model.name)
+            for label, version in model.labels.items():
+                if labels.get(label) != version:
+                    raise FailedPrecondition(
+                        f"Request to assign label {label} to version {version} of model "
+                        f"{model.name}, which is not currently available for inference"
+                    )
+
+    def _why_not(self, model: ModelConfig) -> str:
+        if not self._registry.has_versions(model.name):
+            return self._said.get(model.name, f"no version of {model.name} is there yet")
+        (newest, *_) = self._registry.statuses(ModelRef(name=model.name))
+        reason = "it is still being loaded" if newest.error is None else newest.error.message
+        return (
+            f"1 servable(s) did not become available: {{{{name: {model.name} version: "
+            f"{newest.version}}} due to error: {reason}}}"
+        )
+
+    def _reread_file(self) -> None:
+        path, every_s = self._config.models_file, self._config.models_file_poll_s
+        if path is None or not every_s or time.monotonic() - self._file_read_s < every_s:
+            return
+        self._file_read_s = time.monotonic()
+        try:
+            models = read_models_file(path)
+        except StartError as error:
+            self._say(str(path), f"{error.message}; what was served before is served on")
+            return
+        self._said.pop(str(path), None)
+        if models != self._models:
+            logger.info("%s has changed", path)
+            self._serve(models)
 
     def _poll_safely(self) -> None:
         try:
@@ -65,7 +168,7 @@ class Loader:
 
     def _find_models(self) -> Iterable[ModelConfig]:
         if self._config.folder is None:
-            return self._config.models
+            return self._models
         try:
             models = find_models(self._config.folder)
         except (OSError, ServingError) as error:
@@ -78,35 +181,40 @@ class Loader:
     def _follow(self, model: ModelConfig, on_disk: dict[int, VersionFolder]) -> None:
         previous = self._seen.get(model.name, {})
         self._seen[model.name] = on_disk
-        for key in [
-            key for key in self._failures if key[0] == model.name and key[1] not in on_disk
-        ]:
-            del self._failures[key]
+        self._forget_failures(model.name, on_disk)
         if not on_disk:
             self._say(
                 model.name,
                 f"No versions of servable {model.name} found under base path {model.base_path}. "
                 "Did you forget to name your leaf directory as a number (eg. '/1/')?",
             )
+        elif missing := (model.policy.versions or frozenset()) - on_disk.keys():
+            self._say(
+                model.name,
+                f"Version {', '.join(map(str, sorted(missing)))} of servable {model.name}, "
+                "requested for serving by its model_version_policy, is not found under "
+                f"{model.base_path}",
+            )
         tried: set[int] = set()
         # Planned anew after each load: where the newest fails, another one may have to stand in.
         while not self._stop.is_set():
-            untried = set(self._plan(model.name, on_disk).load) - tried
+            untried = set(self._plan(model, on_disk).load) - tried
             if not untried:
                 break
             version = max(untried)
             tried.add(version)
             if self._is_due(model.name, version, on_disk[version], previous.get(version)):
                 self._load(model.name, version, on_disk[version])
-        for version in self._plan(model.name, on_disk).retire:
+        for version in self._plan(model, on_disk).retire:
             logger.info("retiring %s version %d", model.name, version)
             self._registry.retire(model.name, version)
 
-    def _plan(self, name: str, on_disk: dict[int, VersionFolder]) -> Plan:
-        failed = {version for model, version in self._failures if model == name}
-        return plan_versions(on_disk, self._registry.versions(name, State.AVAILABLE), failed)
+    def _plan(self, model: ModelConfig, on_disk: dict[int, VersionFolder]) -> Plan:
+        failed = {version for name, version in self._failures if name == model.name}
+        available = self._registry.versions(model.name, State.AVAILABLE)
+        return plan_versions(model.policy, on_disk, available, failed)
 
-    def _forget_failures(self, name: str, on_disk: dict[int, VersionFolder]) -> None:
+    def _forget_failures(self, name: str, on_disk: Collection[int] = ()) -> None:
         self._failures = {
             (model, version): failure
             for (model, version), failure in self._failures.items()

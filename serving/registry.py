@@ -5,7 +5,7 @@ version that is retired in between stays whole until the last of its requests is
 """
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import Enum
@@ -26,7 +26,7 @@ class State(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelRef:
-    """What a request asks for: a model, and one version of it or the newest."""
+    """What a request asks for: a model, and its newest version or one by number or label."""
 
     name: str
     version: int | None = None
@@ -57,6 +57,8 @@ class Registry:
         self._lock = threading.Lock()
         self._models: dict[str, dict[int, _Entry]] = {}
         self._required: set[str] = set()
+        self._withdrawn: set[str] = set()
+        self._labels: dict[str, dict[str, int]] = {}
         self._retired: list[_Entry] = []
 
     def expect(self, name: str) -> None:
@@ -67,9 +69,9 @@ class Registry:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The models that are configured or were found, sorted."""
+        """The models that are configured or were found, sorted; none that was taken away."""
         with self._lock:
-            return tuple(sorted(self._models))
+            return tuple(sorted(self._models.keys() - self._withdrawn))
 
     def has_versions(self, name: str) -> bool:
         """Tell whether any version of the model was seen yet."""
@@ -118,7 +120,7 @@ class Registry:
         """Lend the version asked for; it stays loaded until the block ends.
 
         Raises:
-            InvalidArgument: no name, or a label.
+            InvalidArgument: no name, or a label that stands for nothing.
             NotFound: the model or the version cannot answer now.
         """
         entry, servable = self._enter(ref)
@@ -128,9 +130,47 @@ class Registry:
             with self._lock:
                 entry.in_flight -= 1
 
+    def label(self, name: str, labels: Mapping[str, int], *, even_if_absent: bool = False) -> None:
+        """Let labels of a model stand for versions from now on; others are dropped.
+
+        A label whose version does not answer yet keeps the version that it had, so that moving a
+        label never fails a request; one that is new waits for its version.
+
+        Args:
+            name: of the model.
+            labels: label -> version.
+            even_if_absent: let new labels stand for versions that do not answer (yet).
+        """
+        with self._lock:
+            entries, had = self._models.get(name, {}), self._labels.get(name, {})
+            now = {}
+            for label, version in labels.items():
+                entry = entries.get(version)
+                answers = entry is not None and entry.state is State.AVAILABLE
+                if answers or (even_if_absent and label not in had):
+                    now[label] = version
+                elif label in had:
+                    now[label] = had[label]
+            self._labels[name] = now
+
+    def labels(self, name: str) -> dict[str, int]:
+        """Give the labels of a model that requests may use."""
+        with self._lock:
+            return dict(self._labels.get(name, {}))
+
+    def withdraw(self, name: str) -> None:
+        """Take a model and all its versions out of service."""
+        for version in self.versions(name, State.AVAILABLE):
+            self.retire(name, version)
+        with self._lock:
+            self._withdrawn.add(name)
+            self._required.discard(name)
+            self._labels.pop(name, None)
+
     def start_loading(self, name: str, version: int) -> None:
         """Note that a version is being loaded."""
         with self._lock:
+            self._withdrawn.discard(name)
             entry = self._models.setdefault(name, {})[version] = _Entry()
             entry.state = State.LOADING
 
@@ -171,23 +211,28 @@ class Registry:
     def _enter(self, ref: ModelRef) -> tuple[_Entry, Servable]:
         if not ref.name:
             raise InvalidArgument("ModelSpec has no name specified.")
-        if ref.label:
-            raise InvalidArgument(f"Unrecognized servable version label: {ref.label}")
         with self._lock:
+            wanted = self._version_of(ref)
             entries = self._models.get(ref.name, {})
             usable = [
                 version
                 for version, entry in entries.items()
-                if entry.state is State.AVAILABLE and ref.version in (None, version)
+                if entry.state is State.AVAILABLE and wanted in (None, version)
             ]
             if not usable:
                 asked = (
-                    f"Latest({ref.name})"
-                    if ref.version is None
-                    else f"Specific({ref.name}, {ref.version})"
+                    f"Latest({ref.name})" if wanted is None else f"Specific({ref.name}, {wanted})"
                 )
                 raise NotFound(f"Servable not found for request: {asked}")
             entry = entries[max(usable)]
             assert entry.servable is not None  # every AVAILABLE entry went through `publish`
             entry.in_flight += 1
             return entry, entry.servable
+
+    def _version_of(self, ref: ModelRef) -> int | None:
+        if not ref.label:
+            return ref.version
+        version = self._labels.get(ref.name, {}).get(ref.label)
+        if version is None:
+            raise InvalidArgument(f"Unrecognized servable version label: {ref.label}")
+        return version

@@ -12,12 +12,15 @@ import time
 import zlib
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
+from dataclasses import dataclass
 from functools import partial
 from http import HTTPStatus
 from urllib.parse import unquote
 
 import orjson
 from starlette.applications import Starlette
+from starlette.datastructures import UploadFile
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
@@ -37,9 +40,10 @@ from serving.json_codec import (
 from serving.json_document import parse_document
 from serving.metadata import metadata_json, status_json
 from serving.metrics import Metrics
+from serving.pictures import is_picture, picture_inputs
 from serving.predict import predict
 from serving.registry import ModelRef, Registry
-from serving.servable import DEFAULT_SIGNATURE, input_types
+from serving.servable import DEFAULT_SIGNATURE, Servable, input_types
 
 _MODEL = r"/v1/models/(?P<model>[^/:]+)"
 _VERSION = r"(?:/versions/(?P<version>\d+)|/labels/(?P<label>[^/:]+))?"
@@ -48,6 +52,10 @@ _GET = re.compile(_MODEL + _VERSION + r"(?P<metadata>/metadata)?", re.IGNORECASE
 _LIST = re.compile(r"/v1/models/?", re.IGNORECASE)
 
 _INFERENCES = {"classify": (classify, encode_classes), "regress": (regress, encode_values)}
+
+VERSION_HEADER = "X-Model-Version"
+_MAX_FILES = 1000
+_MAX_FIELD_BYTES = 2**20  # of fields that are no files, which mean nothing here
 
 _CORS_HEADERS = {
     "Access-Control-Allow-Origin": "*",
@@ -59,6 +67,15 @@ _CORS_HEADERS = {
 _ALL_METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"]
 
 logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class _Answered:
+    """A body, and which version of a model made it."""
+
+    code: Code
+    content: bytes
+    version: int | None = None
 
 
 class RestApi:
@@ -123,69 +140,85 @@ class RestApi:
             status = HTTPStatus.OK if has_origin else HTTPStatus.BAD_REQUEST
             return Response(status_code=status, headers=self._headers)
         with self._drain.request():
-            body = await request.body()
-            answer = partial(self._answer, request.method, path, body, request.headers)
-            loop = asyncio.get_running_loop()
-            code, content = await loop.run_in_executor(self._executor, answer)
+            body: bytes | list[bytes] = await request.body()
+            try:
+                if _is_form(request):
+                    body = await _files_of(request)
+            except HTTPException as error:
+                answered = _Answered(Code.INVALID_ARGUMENT, _error_body(f"form: {error.detail}"))
+            else:
+                answer = partial(self._answer, request.method, path, body, request.headers)
+                loop = asyncio.get_running_loop()
+                answered = await loop.run_in_executor(self._executor, answer)
+        headers = {**self._headers}
+        if answered.version is not None:
+            headers[VERSION_HEADER] = str(answered.version)
         return Response(
-            content, code.http_status, headers=self._headers, media_type="application/json"
+            answered.content,
+            answered.code.http_status,
+            headers=headers,
+            media_type="application/json",
         )
 
     def _answer(
-        self, method: str, path: str, body: bytes, headers: Mapping[str, str]
-    ) -> tuple[Code, bytes]:
+        self, method: str, path: str, body: bytes | list[bytes], headers: Mapping[str, str]
+    ) -> _Answered:
         try:
             # The verb is compared exactly, though the rest of the path ignores case.
             if method == "POST" and (match := _POST.fullmatch(path)) and match["verb"].islower():
-                return Code.OK, self._post(match, _unpack(body, headers))
+                return self._post(match, _unpack(body, headers))
             if method == "GET" and (match := _GET.fullmatch(path)):
-                return Code.OK, self._get(match)
+                return _Answered(Code.OK, self._get(match))
             if method == "GET" and _LIST.fullmatch(path):
-                return Code.OK, self._list_models()
+                return _Answered(Code.OK, self._list_models())
             raise InvalidArgument(f"Malformed request: {method} {path}")
         except ServingError as error:
-            return error.code, _error_body(error.message)
+            return _Answered(error.code, _error_body(error.message))
         except Exception as error:
             logger.exception("unforeseen error in %s %s", method, path)
-            return Code.INTERNAL, _error_body(f"internal error: {error!r}")
+            return _Answered(Code.INTERNAL, _error_body(f"internal error: {error!r}"))
 
-    def _post(self, match: re.Match[str], body: bytes) -> bytes:
+    def _post(self, match: re.Match[str], body: bytes | list[bytes]) -> _Answered:
         ref, verb = _model_ref(match), match["verb"]
-        if verb == "predict":
-            return self._measured(ref.name, verb, lambda: self._predict(ref, body))
-        return self._measured(ref.name, verb, lambda: self._infer(ref, verb, body))
+        if verb != "predict":
+            if isinstance(body, list):
+                raise InvalidArgument(f"a form of pictures can be used with :predict, not :{verb}")
+            return self._measured(ref.name, verb, lambda: self._infer(ref, verb, body))
+        if isinstance(body, list) or is_picture(body):
+            pictures = body if isinstance(body, list) else [body]
+            return self._measured(ref.name, verb, lambda: self._predict_pictures(ref, pictures))
+        return self._measured(ref.name, verb, lambda: self._predict(ref, body))
 
-    def _infer(self, ref: ModelRef, verb: str, body: bytes) -> bytes:
+    def _infer(self, ref: ModelRef, verb: str, body: bytes) -> _Answered:
         document = parse_document(body)
         name, examples = signature_name(document), examples_from_json(document)
         answer, encode = _INFERENCES[verb]
         with self._registry.acquire(ref) as servable:
             prediction = answer(servable, name, examples, self._timeout_ms)
-        return encode(prediction.outputs)
+        return _Answered(Code.OK, encode(prediction.outputs), prediction.version)
 
-    def _predict(self, ref: ModelRef, body: bytes) -> bytes:
+    def _predict_pictures(self, ref: ModelRef, pictures: list[bytes]) -> _Answered:
+        with self._registry.acquire(ref) as servable:
+            inputs = picture_inputs(pictures, _input_types(servable, DEFAULT_SIGNATURE))
+            prediction = predict(servable, DEFAULT_SIGNATURE, inputs, timeout_ms=self._timeout_ms)
+        return _Answered(Code.OK, encode_outputs(prediction.outputs, "row"), prediction.version)
+
+    def _predict(self, ref: ModelRef, body: bytes) -> _Answered:
         # Parsed before the model is looked up, as in TF Serving: bad JSON for a model that is
         # not there is 400, not 404.
         document = parse_document(body)
         name = signature_name(document) or DEFAULT_SIGNATURE
         with self._registry.acquire(ref) as servable:
-            signature = servable.signatures.get(name)
-            if signature is None:
-                raise InvalidArgument(
-                    f'Serving signature name: "{name}" not found in signature def'
-                )
-            types = input_types(signature)
-            if not types:
-                raise InvalidArgument(f"Failed to get input map for signature: {name}")
-            inputs, answer_format = decode_inputs(document, types)
+            inputs, answer_format = decode_inputs(document, _input_types(servable, name))
             prediction = predict(servable, name, inputs, timeout_ms=self._timeout_ms)
-        return encode_outputs(prediction.outputs, answer_format)
+        content = encode_outputs(prediction.outputs, answer_format)
+        return _Answered(Code.OK, content, prediction.version)
 
-    def _measured(self, model_name: str, api: str, answer: Callable[[], bytes]) -> bytes:
+    def _measured(self, model_name: str, api: str, answer: Callable[[], _Answered]) -> _Answered:
         started_s = time.monotonic()
         code = Code.INTERNAL
         try:
-            content = answer()
+            answered = answer()
             code = Code.OK
         except RequestError as error:
             code = error.code
@@ -194,7 +227,7 @@ class RestApi:
             if model_name in self._registry.names:
                 duration_s = time.monotonic() - started_s
                 self._metrics.count(model_name, api, "REST", code, duration_s)
-        return content
+        return answered
 
     def _get(self, match: re.Match[str]) -> bytes:
         ref = _model_ref(match)
@@ -215,6 +248,27 @@ class RestApi:
         return orjson.dumps({"models": models})
 
 
+def _input_types(servable: Servable, name: str) -> dict[str, str]:
+    signature = servable.signatures.get(name)
+    if signature is None:
+        raise InvalidArgument(f'Serving signature name: "{name}" not found in signature def')
+    types = input_types(signature)
+    if not types:
+        raise InvalidArgument(f"Failed to get input map for signature: {name}")
+    return types
+
+
+def _is_form(request: Request) -> bool:
+    return request.headers.get("content-type", "").lower().startswith("multipart/form-data")
+
+
+async def _files_of(request: Request) -> list[bytes]:
+    """Return the files of a form, in its order."""
+    async with request.form(max_files=_MAX_FILES, max_part_size=_MAX_FIELD_BYTES) as form:
+        parts = form.multi_items()
+        return [await part.read() for _, part in parts if isinstance(part, UploadFile)]
+
+
 def _model_ref(match: re.Match[str]) -> ModelRef:
     version = match["version"]
     if version is not None and int(version) >= 2**63:
@@ -226,8 +280,8 @@ def _model_ref(match: re.Match[str]) -> ModelRef:
     )
 
 
-def _unpack(body: bytes, headers: Mapping[str, str]) -> bytes:
-    if headers.get("content-encoding", "").lower() != "gzip":
+def _unpack(body: bytes | list[bytes], headers: Mapping[str, str]) -> bytes | list[bytes]:
+    if isinstance(body, list) or headers.get("content-encoding", "").lower() != "gzip":
         return body
     try:
         return gzip.decompress(body)

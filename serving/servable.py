@@ -88,6 +88,21 @@ class Servable:
             name: by_tensor[tensor] for name, tensor in zip(outputs, fetched_names, strict=True)
         }
 
+    def run_tensors(
+        self, feeds: Mapping[str, Array], fetches: Sequence[str], targets: Sequence[str]
+    ) -> None:
+        """Run tensors and operations of the graph by their own names, for what that does.
+
+        Raises:
+            ModelError: TensorFlow refused them.
+        """
+        try:
+            self._session.run([*fetches, *targets], feed_dict=dict(feeds))
+        except tf.errors.OpError as error:
+            raise ModelError(Code(error.error_code), error.message) from error
+        except (KeyError, TypeError, ValueError) as error:
+            raise InvalidArgument(str(error)) from error
+
     def close(self) -> None:
         """Free the memory of the model; nothing may be running or run afterwards."""
         self._callable.cache_clear()

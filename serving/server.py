@@ -13,7 +13,7 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from serving.config import ServerConfig
 from serving.directory import check_base_path, check_folder
@@ -21,7 +21,11 @@ from serving.drain import Drain
 from serving.errors import StartError
 from serving.flags import parse_command_line
 from serving.listeners import bind_grpc, bind_rest, show_address
+from serving.models_file import read_models_file
 from serving.startup_noise import without_startup_noise
+
+if TYPE_CHECKING:
+    from serving.health import Health
 
 logger = logging.getLogger(__name__)
 
@@ -76,6 +80,7 @@ def serve(config: ServerConfig) -> int:
         announced = False
         # The main thread has to wake up now and then to run the signal handler.
         while not stop.wait(0.1):
+            server.update_health()
             if not announced and server.is_ready():
                 server.announce()
                 announced = True
@@ -100,6 +105,7 @@ class Server:
         self._rest_socket = (
             None if config.rest_port is None else bind_rest(config, config.rest_port)
         )
+        self._health: Health | None = None
         self._workers = ThreadPoolExecutor(config.rest_threads, thread_name_prefix="rest")
 
     def start(self) -> None:
@@ -107,7 +113,10 @@ class Server:
         _quieten_tensorflow()
         # Here, because it takes TensorFlow 8 s to be imported, and wrong flags and taken ports
         # are to be reported before.
-        from serving.grpc_service import build_handlers
+        from grpc_reflection.v1alpha import reflection
+
+        from serving.grpc_service import SERVICE_NAMES, build_handlers
+        from serving.health import Health
         from serving.loader import Loader
         from serving.metrics import Metrics
         from serving.registry import Registry
@@ -118,11 +127,16 @@ class Server:
         self._grpc.add_generic_rpc_handlers(
             build_handlers(
                 self._registry,
+                self._loader,
                 metrics,
                 self._drain,
                 as_tensor_content=self._config.outputs_as_tensor_content,
             )
         )
+        if self._config.has_health_service:
+            self._health = Health()
+            self._health.add_to(self._grpc)
+        reflection.enable_server_reflection((*SERVICE_NAMES, reflection.SERVICE_NAME), self._grpc)
         self._grpc.start()
         if self._rest_socket is not None:
             self._start_rest(metrics)
@@ -135,6 +149,12 @@ class Server:
         """Tell whether every model has a version that answers."""
         return self._registry.is_ready()
 
+    def update_health(self) -> None:
+        """Tell the health service, where there is one, whether the server is ready."""
+        if self._health is not None:
+            is_serving = self._registry.is_ready() and not self._drain.is_draining
+            self._health.update(is_serving=is_serving)
+
     def announce(self) -> None:
         """Print the addresses on stdout, one a line."""
         sys.stdout.write("".join(f"{address}\n" for address in self._addresses()))
@@ -145,6 +165,7 @@ class Server:
         deadline_s = time.monotonic() + self._config.shutdown_grace_s
         logger.info("ending: requests have %g s to finish", self._config.shutdown_grace_s)
         self._drain.begin()
+        self.update_health()
         self._loader.stop()
         grpc_ended = self._grpc.stop(self._config.shutdown_grace_s)
         finished = self._drain.wait_idle(self._config.shutdown_grace_s)
@@ -205,9 +226,13 @@ class Server:
 
 
 def _check_paths(config: ServerConfig) -> None:
+    file = config.models_file
+    models = config.models if file is None else read_models_file(file)
+    if config.wait_for_paths:
+        return
     if config.folder is not None:
         check_folder(config.folder)
-    for model in config.models:
+    for model in models:
         check_base_path(model.base_path)
 
 

@@ -1,12 +1,13 @@
 """Which versions to load and which to retire: functions of values, no files and no clock.
 
-Receives what is on disk and what is loaded, gives what to do next. The policy is TF Serving's
-default: the newest version is wanted, and an old one leaves only when the new one can answer.
+Receives what is on disk and what is loaded, gives what to do next. As in TF Serving, a version
+that is not wanted any more leaves only when a wanted one can answer.
 """
 
 from collections.abc import Collection
 from dataclasses import dataclass
 
+from serving.config import VersionPolicy
 from serving.directory import VersionFolder
 
 
@@ -28,25 +29,32 @@ class Failure:
 
 
 def plan_versions(
-    on_disk: Collection[int], available: Collection[int], failed: Collection[int] = ()
+    policy: VersionPolicy,
+    on_disk: Collection[int],
+    available: Collection[int],
+    failed: Collection[int] = (),
 ) -> Plan:
-    """Decide what to do so that the newest version on disk answers.
+    """Decide what to do so that the versions that a policy wants answer.
 
-    The newest version on disk is always among those to load until it is available, failed or
-    not; whether a failed one is tried again now is for `should_retry`. Where it has failed and
-    nothing else can answer, the newest version that has not failed stands in for it: a restart
-    must not end a service that the running server would have kept up.
+    Wanted versions are always among those to load until they are available, failed or not;
+    whether a failed one is tried again now is for `should_retry`. Where all of the newest have
+    failed and nothing else can answer, the newest version that has not failed stands in: a
+    restart must not end a service that the running server would have kept up. Versions that were
+    asked for by number have no stand-in.
 
-    An empty disk retires everything, as TF Serving does: that is how a model is withdrawn.
+    Where nothing that is wanted is on disk, everything is retired, as in TF Serving: that is how
+    a model is withdrawn.
     """
-    if not on_disk:
-        return Plan(load=(), retire=tuple(sorted(available)))
-    newest = max(on_disk)
-    if newest in available:
-        return Plan(load=(), retire=tuple(sorted(set(available) - {newest})))
-    untried = set(on_disk) - set(failed) - {newest}
-    stands_in = newest in failed and not available and untried
-    return Plan(load=(newest, max(untried)) if stands_in else (newest,), retire=())
+    wanted, answering = policy.wanted(on_disk), frozenset(available)
+    if not wanted:
+        return Plan(load=(), retire=tuple(sorted(answering)))
+    missing = sorted(wanted - answering, reverse=True)
+    if wanted & answering:
+        return Plan(load=tuple(missing), retire=tuple(sorted(answering - wanted)))
+    untried = frozenset(on_disk) - frozenset(failed) - wanted
+    stands_in = policy.versions is None and wanted <= frozenset(failed) and not answering
+    return Plan(load=(*missing, max(untried)) if stands_in and untried else tuple(missing),
+                retire=())  # fmt: skip
 
 
 def is_settled(

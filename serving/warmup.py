@@ -5,22 +5,23 @@ recorded in `assets.extra/tf_serving_warmup_requests` take that upon themselves 
 is still loading.
 """
 
-import logging
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import tensorflow as tf
 from google.protobuf.message import DecodeError
 from tensorflow_serving.apis import prediction_log_pb2
 
-from serving.errors import Code, LoadError, RequestError
+from serving.errors import Code, LoadError, RequestError, Unimplemented
+from serving.examples import examples_from_input
+from serving.inference import CLASSIFY, checked_tasks, classify, regress
 from serving.predict import predict
 from serving.servable import Servable
 from serving.tensor_proto import arrays_from_protos
 
 REQUESTS_FILE = Path("assets.extra", "tf_serving_warmup_requests")
 MAX_RECORDS = 1000  # TF Serving's bound
-
-logger = logging.getLogger(__name__)
 
 
 def warm_up(servable: Servable, path: Path, iterations: int) -> None:
@@ -50,20 +51,48 @@ def warm_up(servable: Servable, path: Path, iterations: int) -> None:
             raise LoadError(
                 Code.INVALID_ARGUMENT, f"Failed to parse warmup record: {index} from {file}"
             ) from error
-        if log.WhichOneof("log_type") != "predict_log":
-            logger.warning("%s: record %d is no predict_log: skipped", file, index)
-            continue
-        request = log.predict_log.request
         try:
-            inputs = arrays_from_protos(request.inputs)
+            kind = log.WhichOneof("log_type")
+            if kind not in _RUNS:
+                raise Unimplemented(f"a record of type {kind} cannot be run")
             for _ in range(iterations):
-                predict(
-                    servable,
-                    request.model_spec.signature_name,
-                    inputs,
-                    tuple(request.output_filter),
-                )
+                _RUNS[kind](servable, getattr(log, kind).request)
         except RequestError as error:
             raise LoadError(
                 error.code, f"warm-up request {index} of {file} fails: {error.message}"
             ) from error
+
+
+def _predict(servable: Servable, request: Any) -> None:
+    inputs = arrays_from_protos(request.inputs)
+    predict(servable, request.model_spec.signature_name, inputs, tuple(request.output_filter))
+
+
+def _classify(servable: Servable, request: Any) -> None:
+    classify(servable, request.model_spec.signature_name, examples_from_input(request.input))
+
+
+def _regress(servable: Servable, request: Any) -> None:
+    regress(servable, request.model_spec.signature_name, examples_from_input(request.input))
+
+
+def _multi_inference(servable: Servable, request: Any) -> None:
+    examples = examples_from_input(request.input)
+    for task in checked_tasks(request):
+        run = classify if task.method_name == CLASSIFY else regress
+        run(servable, task.model_spec.signature_name, examples)
+
+
+def _session_run(servable: Servable, request: Any) -> None:
+    feeds = arrays_from_protos({one.name: one.tensor for one in request.feed})
+    servable.run_tensors(feeds, list(request.fetch), list(request.target))
+
+
+# Streamed requests have no answer that could be waited for; TF Serving refuses them too.
+_RUNS: dict[str, Callable[[Servable, Any], None]] = {
+    "predict_log": _predict,
+    "classify_log": _classify,
+    "regress_log": _regress,
+    "multi_inference_log": _multi_inference,
+    "session_run_log": _session_run,
+}

@@ -83,6 +83,21 @@ def test_flags_reach_what_they_are_for() -> None:
     assert (config.load_retry_s, config.load.warmup_iterations) == (1.5, 2)
 
 
+def test_file_of_models_wins_over_the_one_that_the_image_always_names() -> None:
+    config = parse(
+        "--model_name=model",
+        "--model_base_path=/models/model",
+        "--model_config_file=/models/models.config",
+        "--model_config_file_poll_wait_seconds=30",
+        "--allow_version_labels_for_unavailable_models=true",
+    )
+
+    assert config.models == ()
+    assert config.models_file == Path("/models/models.config")
+    assert config.models_file_poll_s == 30
+    assert config.allow_labels_of_absent_versions
+
+
 def test_flags_without_effect_are_accepted_and_named() -> None:
     command = parse_command_line(["models", "--enable_batching", "--num-load-threads=2"])
 
@@ -103,7 +118,7 @@ def test_flags_without_effect_are_accepted_and_named() -> None:
         (("models", "--port=9", "--rest_api_port=9"), "are both 9"),
         (("models", "--enable_model_warmup=maybe"), "'maybe' is neither true nor false"),
         (("models", "--batching_parameters_file=x"), "needs --enable_batching"),
-        (("models", "--model_config_file=x"), "--model_config_file is not supported"),
+        (("models", "--model_config_file=x"), r"PATH \(models\) and --model_config_file"),
         (("models", "--ssl_config_file=x"), "--ssl_config_file is not supported"),
         (("--model_base_path=x", "--model_name=a/b"), "model name 'a/b' cannot be used in a URL"),
         (("models", "--per_process_gpu_memory_fraction=2"), "give a number from 0 to 1"),

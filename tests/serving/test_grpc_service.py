@@ -1,5 +1,6 @@
 """The gRPC services of the real server, through tensorflow-serving-api's own stubs."""
 
+import time
 from typing import Any
 
 import grpc
@@ -8,7 +9,6 @@ import pytest
 from tensorflow_serving.apis import (
     get_model_metadata_pb2,
     get_model_status_pb2,
-    inference_pb2,
     model_service_pb2_grpc,
     predict_pb2,
     prediction_service_pb2_grpc,
@@ -131,15 +131,6 @@ def test_long_message_is_cut(stub: Any) -> None:
     assert details.endswith("n...TRUNCATED")
 
 
-def test_methods_that_are_not_served_are_unimplemented(stub: Any) -> None:
-    assert_refused(
-        stub.MultiInference,
-        inference_pb2.MultiInferenceRequest(),
-        grpc.StatusCode.UNIMPLEMENTED,
-        "Method not found",
-    )
-
-
 def test_metadata_is_a_signature_def_map(stub: Any) -> None:
     request = get_model_metadata_pb2.GetModelMetadataRequest(metadata_field=["signature_def"])
     request.model_spec.name = "flowers"
@@ -184,3 +175,29 @@ def test_model_status_of_an_unknown_model(model_stub: Any) -> None:
         grpc.StatusCode.NOT_FOUND,
         "Could not find any versions of model none",
     )
+
+
+@pytest.mark.parametrize(
+    ("left_s", "timeout_ms"), [(None, 0), (0.0001, 1), (0.3, 512), (1.024, 1024), (60, 65536)]
+)
+def test_what_is_left_of_a_clients_time_bounds_the_model_within_a_factor_of_two(
+    left_s: float | None, timeout_ms: int
+) -> None:
+    from serving.grpc_service import model_timeout_ms
+
+    assert model_timeout_ms(left_s) == timeout_ms
+
+
+def test_model_does_not_run_on_for_a_client_that_has_given_up(server: Any, stub: Any) -> None:
+    request = request_for("slow", name="flowers", image_bytes=[b"picture"])
+
+    with pytest.raises(grpc.RpcError) as caught:
+        stub.Predict(request, timeout=0.2)
+    assert caught.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+
+    # The server counts a call when its model has ended; the signature itself takes 1.5 s.
+    began = time.monotonic()
+    counted = 'request_count{model_name="flowers",status="DEADLINE_EXCEEDED"} 1.0'
+    while counted not in server.call("/monitoring/prometheus/metrics")[1]:
+        assert time.monotonic() - began < 1.0
+        time.sleep(0.02)

@@ -1,70 +1,21 @@
 """Classify and Regress of a real server, over both interfaces."""
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import grpc
 import pytest
 from tensorflow_serving.apis import (
     classification_pb2,
+    inference_pb2,
     prediction_service_pb2_grpc,
     regression_pb2,
 )
 
+from tests.serving.example_models import build_examples
+
 CLASSIFY, REGRESS = "/v1/models/examples:classify", "/v1/models/examples:regress"
 FREE = ("--port=0", "--rest_api_port=0")
-
-
-def build_examples(path: Path) -> None:
-    """Write a model whose signatures take tf.Examples with a float feature x."""
-    import tensorflow as tf
-
-    class Examples(tf.Module):  # type: ignore[misc]
-        def x(self, inputs: Any) -> Any:
-            return tf.io.parse_example(inputs, {"x": tf.io.FixedLenFeature([], tf.float32)})["x"]
-
-        def labels(self, x: Any) -> Any:
-            return tf.tile(tf.constant([["low", "high"]]), [tf.shape(x)[0], 1])
-
-        def classify(self, inputs: Any) -> Any:
-            x = self.x(inputs)
-            return {"classes": self.labels(x), "scores": tf.stack([1 - x, x], axis=1)}
-
-        def scores_only(self, inputs: Any) -> Any:
-            return {"scores": tf.stack([self.x(inputs)] * 2, axis=1)}
-
-        def classes_only(self, inputs: Any) -> Any:
-            return {"classes": self.labels(self.x(inputs))}
-
-        def regress(self, inputs: Any) -> Any:
-            return {"outputs": 2 * self.x(inputs)}
-
-        def column(self, inputs: Any) -> Any:
-            return {"outputs": 3 * self.x(inputs)[:, None]}
-
-        def wide(self, inputs: Any) -> Any:
-            return {"outputs": tf.stack([self.x(inputs)] * 2, axis=1)}
-
-        def one_row(self, inputs: Any) -> Any:
-            return {"outputs": self.x(inputs)[:1]}
-
-        def other(self, text: Any) -> Any:
-            return {"outputs": tf.strings.length(text)}
-
-    model = Examples()
-    names = ("classify", "scores_only", "classes_only", "column", "wide", "one_row", "regress")
-    signatures = {
-        name: tf.function(getattr(model, name)).get_concrete_function(
-            tf.TensorSpec([None], tf.string, name="inputs")
-        )
-        for name in names
-    }
-    signatures["other"] = tf.function(model.other).get_concrete_function(
-        tf.TensorSpec([None], tf.string, name="text")
-    )
-    signatures["serving_default"] = signatures["regress"]
-    tf.saved_model.save(model, str(path), signatures)
 
 
 @pytest.fixture(scope="module")
@@ -191,3 +142,56 @@ def test_calls_are_counted_by_their_name(running: Any, stub: Any) -> None:
     _, page = running.call("/monitoring/prometheus/metrics")
     assert 'API="regress",entrypoint="REST"' in page
     assert 'API="Regress",entrypoint="GRPC"' in page
+
+
+def tasks(*wanted: tuple[str, str], values: tuple[float, ...] = (0.25,)) -> Any:
+    message = inference_pb2.MultiInferenceRequest()
+    for method, signature in wanted:
+        task = message.tasks.add()
+        task.model_spec.name, task.model_spec.signature_name = "examples", signature
+        task.method_name = f"tensorflow/serving/{method}"
+    for value in values:
+        example = message.input.example_list.examples.add()
+        example.features.feature["x"].float_list.value.append(value)
+    return message
+
+
+def test_several_inferences_of_the_same_examples_come_in_one_answer(stub: Any) -> None:
+    wanted = tasks(("classify", "classify"), ("regress", ""), values=(0.25, 1.0))
+
+    classes, values = stub.MultiInference(wanted, timeout=60).results
+
+    rows = classes.classification_result.classifications
+    assert [[one.score for one in row.classes] for row in rows] == [[0.75, 0.25], [0.0, 1.0]]
+    assert [one.value for one in values.regression_result.regressions] == [0.5, 2.0]
+    assert (classes.model_spec.signature_name, classes.model_spec.version.value) == ("classify", 1)
+    assert values.model_spec.signature_name == "serving_default"
+
+
+def other_model() -> Any:
+    message = tasks(("classify", "classify"), ("regress", "regress"))
+    message.tasks[1].model_spec.name = "another"
+    return message
+
+
+@pytest.mark.parametrize(
+    ("wanted", "code", "message"),
+    [
+        (tasks(), "INVALID_ARGUMENT", "must specify at least one task"),
+        (other_model(), "INVALID_ARGUMENT", "must access the same model name"),
+        (tasks(("regress", ""), ("regress", "serving_default")), "INVALID_ARGUMENT",
+         "Duplicate evaluation of signature: serving_default"),
+        (tasks(("predict", "")), "UNIMPLEMENTED",
+         "Unsupported signature method_name: tensorflow/serving/predict"),
+        (tasks(("regress", ""), values=()), "INVALID_ARGUMENT", "Input is empty"),
+        (tasks(("regress", "none")), "INVALID_ARGUMENT", "No signature was found with the name"),
+    ],
+)  # fmt: skip
+def test_several_inferences_that_cannot_be_are_refused(
+    wanted: Any, code: str, message: str, stub: Any
+) -> None:
+    with pytest.raises(grpc.RpcError) as caught:
+        stub.MultiInference(wanted, timeout=60)
+
+    assert caught.value.code() is grpc.StatusCode[code]
+    assert message in str(caught.value.details())

@@ -4,6 +4,8 @@ import base64
 import gzip
 import http.client
 import math
+import urllib.error
+import urllib.request
 from typing import Any
 
 import pytest
@@ -219,3 +221,80 @@ def test_metrics_have_the_names_of_tensorflow_serving(server: Any) -> None:
         '{API="predict",entrypoint="REST",model_name="numbers"}'
     ) in page
     assert "made-up" not in page
+
+
+def form(*pictures: bytes, field: str = "") -> tuple[bytes, str]:
+    """Return a form as browsers and curl write it, and its content type."""
+    parts = [
+        b'Content-Disposition: form-data; name="p"; filename="%d.jpg"\r\n'
+        b"Content-Type: image/jpeg\r\n\r\n%b" % (number, picture)
+        for number, picture in enumerate(pictures)
+    ]
+    if field:
+        parts.append(b'Content-Disposition: form-data; name="note"\r\n\r\n' + field.encode())
+    body = b"".join(b"--frontier\r\n" + part + b"\r\n" for part in parts) + b"--frontier--\r\n"
+    return body, "multipart/form-data; boundary=frontier"
+
+
+JPEG = b"\xff\xd8\xff picture"
+PICTURES = "/v1/models/flowers:predict"
+
+
+def test_picture_is_answered_as_it_is(server: Any) -> None:
+    as_json = server.call(PICTURES, {"instances": [b64(JPEG)]})
+
+    assert as_json[0] == 200
+    # What curl sends with --data-binary, and what it should send.
+    for kind in ("application/x-www-form-urlencoded", "image/jpeg"):
+        assert server.call(PICTURES, JPEG, **{"Content-Type": kind}) == as_json
+    for other in (b"\x89PNG\r\n\x1a\nx", b"GIF89a", b"BM12", b"RIFF1234WEBPVP8 ", b"\xff\x0ax"):
+        assert server.call(PICTURES, other)[0] == 200
+
+
+def test_pictures_of_a_form_are_rows_in_its_order(server: Any) -> None:
+    pictures = [JPEG, JPEG + b" that is longer", b"anything"]
+    body, kind = form(*pictures, field="a note")
+
+    answer = server.call(PICTURES, body, **{"Content-Type": kind})
+
+    assert answer == server.call(PICTURES, {"instances": [b64(one) for one in pictures]})
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "message"),
+    [
+        (PICTURES, form(field="a note"), "the form has no files"),
+        (
+            "/v1/models/numbers:predict",
+            form(JPEG),
+            "one input of strings; this one takes x (float)",
+        ),
+        (
+            "/v1/models/numbers:predict",
+            (JPEG, ""),
+            "one input of strings; this one takes x (float)",
+        ),
+        ("/v1/models/flowers:classify", form(JPEG), "can be used with :predict, not :classify"),
+        ("/v1/models/flowers:classify", (JPEG, ""), "JSON Parse error"),
+        (PICTURES, (b"nothing", "multipart/form-data"), "form: Missing boundary in multipart"),
+    ],
+)
+def test_pictures_that_cannot_be_answered_are_refused(
+    path: str, body: tuple[bytes, str], message: str, server: Any
+) -> None:
+    status, answer = server.call(path, body[0], **{"Content-Type": body[1]})
+
+    assert status == 400
+    assert message in answer["error"]
+
+
+def test_answer_names_its_version_in_a_header(server: Any) -> None:
+    for body, version in ((b'{"instances": [1.0]}', "1"), (b'{"instances": ["a"]}', None)):
+        request = urllib.request.Request(server.rest + "/v1/models/numbers:predict", body)
+        try:
+            with urllib.request.urlopen(request, timeout=60) as response:
+                headers = response.headers
+        except urllib.error.HTTPError as error:
+            with error:
+                headers = error.headers
+        assert headers["X-Model-Version"] == version

@@ -39,12 +39,17 @@ def test_python_examples_print_the_labels(server: Any, capsys: pytest.CaptureFix
 
 @pytest.mark.usefixtures("picture")
 @pytest.mark.skipif(shutil.which("curl") is None, reason="needs curl")
-def test_curl_example_prints_the_labels(server: Any) -> None:
-    (block,) = code_blocks("bash", server)
+def test_curl_examples_print_the_labels(server: Any) -> None:
+    lines = [
+        line
+        for block in code_blocks("bash", server)
+        for line in block.replace("|\n", "| ").splitlines()
+    ]
 
-    done = subprocess.run(["bash", "-c", block], capture_output=True, check=True, env=os.environ)
-
-    assert b'"labels":["lynx","puma"]' in done.stdout
+    assert len(lines) == 3
+    for line in lines:
+        done = subprocess.run(["bash", "-c", line], capture_output=True, check=True, env=os.environ)
+        assert b'"labels":["lynx","puma"]' in done.stdout, line
 
 
 def test_page_names_the_flags_that_there_are(capsys: pytest.CaptureFixture[str]) -> None:

@@ -46,6 +46,33 @@ def test_missing_base_path_ends_the_start(
     assert "nowhere does not exist: a version is a folder named by a number" in line
 
 
+def test_malformed_file_of_models_ends_the_start(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "models.config"
+    file.write_text("model_config_list { config { name: flowers } }")
+
+    assert main([f"--model_config_file={file}"]) == 1
+
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"error: Invalid protobuf file: '{file}': 1:")
+
+
+def test_missing_path_of_a_model_in_a_file_ends_the_start(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "models.config"
+    file.write_text(
+        'model_config_list { config { name: "a" base_path: "/nowhere/a" '
+        'model_platform: "tensorflow" } }'
+    )
+
+    assert main([f"--model_config_file={file}"]) == 1
+
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "base path /nowhere/a does not exist" in line
+
+
 def test_wrong_flag_is_a_usage_error_on_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["models", "--rest_api_prot=8501"]) == 2
 
@@ -190,4 +217,51 @@ def test_tensorflow_model_server_spelling(
         assert response.headers["Access-Control-Allow-Origin"] == "*"
     assert answers[0].outputs["waited"].tensor_content != b""
     server.wait_for_log("--enable_batching has no effect here")
+    assert server.end() == 0
+
+
+@pytest.mark.slow
+def test_health_service_and_reflection(
+    tmp_path: Path, start_server: Callable[..., Any], put_version: Callable[[str, Path], None]
+) -> None:
+    from google.protobuf.descriptor_pool import DescriptorPool
+    from grpc_health.v1 import health_pb2, health_pb2_grpc
+    from grpc_reflection.v1alpha.proto_reflection_descriptor_database import (
+        ProtoReflectionDescriptorDatabase,
+    )
+
+    (tmp_path / "models").mkdir()
+    server = start_server(
+        str(tmp_path / "models"),
+        "--port=0",
+        "--rest_api_port=0",
+        "--file_system_poll_wait_seconds=0.2",
+        "--enable_grpc_healthcheck_service",
+    )
+    address = server.wait_for_log(r"gRPC  (\S+)")[1]
+    status = health_pb2.HealthCheckResponse.ServingStatus
+    with grpc.insecure_channel(address) as channel:
+        stub = health_pb2_grpc.HealthStub(channel)
+
+        def asked(service: str = "") -> Any:
+            return stub.Check(health_pb2.HealthCheckRequest(service=service), timeout=30).status
+
+        assert asked() == status.NOT_SERVING
+        put_version("cats", tmp_path / "models" / "flowers" / "1")
+        server.wait_for_addresses()
+        end_s = time.monotonic() + 10
+        while asked("PredictionService") != status.SERVING:
+            assert time.monotonic() < end_s
+            time.sleep(0.02)
+        assert asked() == asked("ModelService") == status.SERVING
+        with pytest.raises(grpc.RpcError) as caught:
+            asked("nobody")
+        assert caught.value.code() is grpc.StatusCode.NOT_FOUND
+
+        database = ProtoReflectionDescriptorDatabase(channel)
+        assert {
+            "tensorflow.serving.PredictionService", "tensorflow.serving.ModelService"
+        } <= set(database.get_services())  # fmt: skip
+        service = DescriptorPool(database).FindServiceByName("tensorflow.serving.PredictionService")
+        assert {"Predict", "MultiInference"} <= {method.name for method in service.methods}
     assert server.end() == 0
