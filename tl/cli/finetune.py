@@ -57,6 +57,10 @@ STRATEGIES = {
     "decides by measurement.  [default: auto]",
 )
 @click.option(
+    "--mixup", type=float, help="Blend pictures while fine-tuning; 0.2 is usual.  [default: 0]"
+)
+@click.option("--cutmix", type=float, help="Paste pieces of others in; 1.0 is usual.  [default: 0]")
+@click.option(
     "--deterministic",
     is_flag=True,
     default=None,

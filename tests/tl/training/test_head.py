@@ -12,6 +12,7 @@ from tl.augment.flip_harm import FlipHarm
 from tl.errors import TrainingError
 from tl.features import FeatureTable
 from tl.training.gather import Gatherer, refuse_no_numbers
+from tl.training.progress import Silent
 from tl.training.task import Task
 from tl.training.tuning import train_classifier
 
@@ -107,6 +108,37 @@ def test_many_pictures_are_sampled_and_get_fewer_views(
     rows = {row.tobytes() for row in whole.plain.features}
     assert all(row.tobytes() in rows for row in some.plain.features)
     assert len(set(some.plain.targets.tolist())) > 1
+
+
+class Order(Silent):
+    """Which phases began, and how often a model had been stored by then."""
+
+    def __init__(self) -> None:
+        self.stored = 0
+        self.phases: list[tuple[str, int]] = []
+
+    def phase_started(self, phase: str, epochs: int, steps_per_epoch: int) -> None:
+        self.phases.append((phase, self.stored))
+
+    def store(self, best: Any) -> None:
+        self.stored += 1
+
+
+def test_many_pictures_have_a_usable_model_before_all_are_looked_at(
+    training_setup: Setup, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tl.training.opening.FIRST_PICTURES", 12)
+    expected: list[float] = []
+    order = Order()
+    setup = training_setup(**{"training.strategy": "features"})
+    setup |= {"listener": order, "on_best": order.store, "before_training": expected.append}
+
+    train_classifier(Task(**setup))
+
+    names = [name for name, _ in order.phases]
+    assert names[:4] == ["a first look", "a first look", "a first head", "features"]
+    assert dict(order.phases)["features"] >= 1
+    assert expected[0] > 0  # told before the long pass, when there is a model to rehearse with
 
 
 def test_features_that_are_no_numbers_stop_the_run() -> None:

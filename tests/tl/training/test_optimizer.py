@@ -1,5 +1,7 @@
 """The rate grows, falls along a cosine, and ends at zero; biases and norms do not decay."""
 
+from typing import Any
+
 import keras
 import numpy as np
 import pytest
@@ -54,8 +56,16 @@ def test_decay_spares_biases_and_norms() -> None:
 
 
 def test_gradients_are_clipped_by_their_common_norm() -> None:
-    optimizer = build_optimizer(
-        learning_rate=0.1, total_steps=10, warmup_steps=0, weight_decay=0.0, clip_norm=1.0
-    )
+    def trained(factor: float, **options: Any) -> Any:
+        variables = [keras.Variable(np.zeros((2, 2))), keras.Variable(np.zeros(3))]
+        optimizer = build_optimizer(
+            learning_rate=0.1, total_steps=10, warmup_steps=0, weight_decay=0.0, **options
+        )
+        # One Adam step is the same for any scale, the next remembers it.
+        for scale in (factor, 0.1):
+            gradients = [np.full((2, 2), scale, np.float32), np.full(3, -scale, np.float32)]
+            optimizer.apply(gradients, variables)
+        return np.concatenate([np.asarray(one).ravel() for one in variables])
 
-    assert optimizer.global_clipnorm == 1.0
+    assert trained(1e6) == pytest.approx(trained(7.0), abs=1e-6)
+    assert trained(1e6, clip_norm=None) != pytest.approx(trained(7.0, clip_norm=None), abs=1e-3)
