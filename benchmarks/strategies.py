@@ -1,6 +1,6 @@
 """Test accuracy and time of every cell of the guideline's table, and what `auto` makes of it.
 
-    python benchmarks/strategies.py DATA WEIGHTS [NAME ...]
+    python benchmarks/strategies.py DATA WEIGHTS [NAME ...] [--seeds 3]
 
 NAME is flowers, few_flowers (10 a class), digits, fashion or cifar10 (5,000 pictures); all of them
 without one. DATA has flower_photos/, cifar10_jpeg.tar.gz and fashion_mnist/, WEIGHTS is a folder
@@ -9,6 +9,7 @@ import, export, evaluation and MLflow included; the cell that `auto` chose is pr
 that it has among the four by test accuracy, and by how much the best is better, in standard errors.
 """
 
+import argparse
 import json
 import math
 import os
@@ -22,7 +23,6 @@ from pathlib import Path
 from typing import Any
 
 CELLS = ("features", "stages", "last", "all")
-SEEDS = (0, 1, 2)
 FILE = "mobilenet_2_5_224_tf_no_top.h5"
 SMALL = ("--image-size", "96")
 """Pixels for pictures of 8 to 32 pixels: more cost more and show nothing more."""
@@ -39,30 +39,38 @@ class Run:
     chosen: str | None
 
 
-def main(data: str, weights: str, *names: str) -> None:
+def main() -> None:
     """Print a table a dataset."""
+    parser = argparse.ArgumentParser(description="Compare the cells of the guideline's table.")
+    for name in ("data", "weights"):
+        parser.add_argument(name, type=Path)
+    parser.add_argument("names", nargs="*")
+    parser.add_argument("--seeds", type=int, default=3, help="draws of the split and the training")
+    options = parser.parse_args()
+    data, weights, names = options.data, options.weights, options.names
     with tempfile.TemporaryDirectory() as scratch:
         datasets = {
-            "flowers": ["--dataset", f"{data}/flower_photos"],
-            "few_flowers": ["--dataset", f"{data}/flower_photos", "--shots", "10"],
+            "flowers": ["--dataset", f"{data.resolve()}/flower_photos"],
+            "few_flowers": ["--dataset", f"{data.resolve()}/flower_photos", "--shots", "10"],
             "digits": ["--dataset", "digits", *SMALL],
-            "fashion": ["--dataset", f"{data}/fashion_mnist", "--shots", "500", *SMALL],
+            "fashion": ["--dataset", f"{data.resolve()}/fashion_mnist", "--shots", "500", *SMALL],
             "cifar10": ["--dataset", f"{scratch}/cifar10", *SMALL],
         }
         if not names or "cifar10" in names:
-            unpack_cifar10(Path(data), Path(scratch, "cifar10"))
+            unpack_cifar10(data, Path(scratch, "cifar10"))
         for name in names or datasets:
-            compare(name, datasets[name], Path(weights, FILE).resolve(), Path(scratch))
+            compare(name, datasets[name], (weights / FILE).resolve(), Path(scratch), options.seeds)
 
 
-def compare(name: str, words: list[str], weights: Path, scratch: Path) -> None:
+def compare(name: str, words: list[str], weights: Path, scratch: Path, n_seeds: int) -> None:
     """Run every cell and `auto`, and print the table."""
     print(f"\n| {name} | test accuracy, mean (each seed) | wall s, mean |\n|---|---|---|")
     runs: dict[str, list[Run]] = {}
     for strategy in (*CELLS, "auto"):
-        runs[strategy] = [one_run(words, strategy, seed, weights, scratch) for seed in SEEDS]
+        seeds = range(n_seeds)
+        runs[strategy] = [one_run(words, strategy, seed, weights, scratch) for seed in seeds]
         each = ", ".join(f"{run.accuracy:.3f}" for run in runs[strategy])
-        seconds = sum(run.seconds for run in runs[strategy]) / len(SEEDS)
+        seconds = sum(run.seconds for run in runs[strategy]) / n_seeds
         print(f"| {strategy} | {mean(runs[strategy]):.3f} ({each}) | {seconds:.0f} |", flush=True)
     ranked = sorted(CELLS, key=lambda cell: -mean(runs[cell]))
     for chosen in dict.fromkeys(str(run.chosen) for run in runs["auto"]):
@@ -114,4 +122,4 @@ def unpack_cifar10(data: Path, folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    main()
