@@ -181,5 +181,5 @@ def test_nothing_to_find_where_there_are_no_runs(
 
     with pytest.raises(ConfigError, match="no run 'x' below"):
         find_run("x")
-    with pytest.raises(ConfigError, match="no run '' below"):
+    with pytest.raises(ConfigError, match="the name of a run is empty"):
         find_run("")

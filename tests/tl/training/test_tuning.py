@@ -356,6 +356,7 @@ def test_auto_goes_on_only_where_its_first_round_has_paid(
 ) -> None:
     said: list[str] = []
     monkeypatch.setattr("tl.strategy.LITTLE", 3)
+    monkeypatch.setattr("tl.strategy.CERTAIN", 1e9)  # pictures like those of the pretraining
     # A head that is hardly allowed to learn leaves fine-tuning much to gain, another one nothing.
     options = {"training.penalty": 10.0} if pays else {"training.learning_rate": 1.0}
     setup = training_setup(**{"training.strategy": "auto", "training.epochs": 8, **options})
@@ -373,6 +374,7 @@ def test_run_killed_between_rounds_goes_on_as_it_would_have(
     training_setup: Setup, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("tl.strategy.LITTLE", 3)
+    monkeypatch.setattr("tl.strategy.CERTAIN", 1e9)  # pictures like those of the pretraining
     options = {"training.strategy": "auto", "training.epochs": 8, "training.penalty": 10.0}
     setup = training_setup(**options)
     expected = _train(setup)
@@ -396,3 +398,15 @@ def test_run_killed_between_rounds_goes_on_as_it_would_have(
         strict=True,
     ):  # fmt: skip
         assert np.array_equal(one, other)
+
+
+def test_pictures_of_another_kind_are_fine_tuned_without_rounds(
+    training_setup: Setup, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tl.strategy.LITTLE", 3)
+    monkeypatch.setattr("tl.strategy.CERTAIN", -1e9)
+
+    records = _train(training_setup(**{"training.strategy": "auto", "training.epochs": 3}))
+
+    tuned = [one for one in records if one.phase.startswith("fine-tune")]
+    assert [(one.phase, one.epoch) for one in tuned] == [("fine-tune all", n) for n in (1, 2, 3)]
