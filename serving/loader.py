@@ -61,6 +61,11 @@ class Loader:
         self._poll_safely()
         while self._config.poll_s > 0 and not self._stop.wait(self._config.poll_s):
             self._poll_safely()
+        # Folders that are looked at once may still be asked for by a file that is read again.
+        every_s = self._config.models_file_poll_s
+        while every_s > 0 and not self._stop.wait(every_s):
+            if self._reread_file():
+                self._poll_safely()
 
     def stop(self) -> None:
         """End `run`; a load that has begun is not broken off, the next is not begun."""
@@ -145,20 +150,24 @@ class Loader:
             f"{newest.version}}} due to error: {reason}}}"
         )
 
-    def _reread_file(self) -> None:
+    def _reread_file(self) -> bool:
+        """Take over what the file of models says now, if it is time; tell whether that is new."""
         path, every_s = self._config.models_file, self._config.models_file_poll_s
         if path is None or not every_s or time.monotonic() - self._file_read_s < every_s:
-            return
+            return False
         self._file_read_s = time.monotonic()
         try:
             models = read_models_file(path)
         except StartError as error:
             self._say(str(path), f"{error.message}; what was served before is served on")
-            return
+            return False
         self._said.pop(str(path), None)
-        if models != self._models:
-            logger.info("%s has changed", path)
+        if models == self._models:
+            return False
+        logger.info("%s has changed", path)
+        with self._one_at_a_time:
             self._serve(models)
+        return True
 
     def _poll_safely(self) -> None:
         try:

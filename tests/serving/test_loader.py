@@ -2,6 +2,8 @@
 
 import dataclasses
 import shutil
+import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -438,6 +440,28 @@ def test_file_that_breaks_while_running_changes_nothing_and_is_named(
     assert fleet.answering("numbers") == set()
     assert fleet.registry.names == ("flowers",)
     assert fleet.registry.is_ready()
+
+
+def test_file_is_read_again_where_folders_are_looked_at_once(
+    fleet: Fleet, put_version: PutVersion
+) -> None:
+    fleet.write(flowers="")
+    loader = fleet.start(models_file_poll_s=0.05)
+    thread = threading.Thread(target=loader.run, daemon=True)
+    thread.start()
+    time.sleep(0.5)  # its first look is over
+    put_version("cats", fleet.folder / "flowers" / "3")
+    time.sleep(0.5)
+    assert fleet.answering("flowers") == {2}  # the file is as it was
+
+    fleet.write(flowers="", numbers="")
+    deadline_s = time.monotonic() + 60
+    while fleet.answering("numbers") != {1}:
+        assert time.monotonic() < deadline_s
+        time.sleep(0.02)
+    loader.stop()
+    thread.join(10)
+    assert not thread.is_alive()
 
 
 def test_model_that_comes_back_answers_again(fleet: Fleet) -> None:
