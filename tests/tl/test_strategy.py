@@ -102,11 +102,11 @@ def test_a_round_pays_that_takes_a_twentieth_off_the_loss(
     assert has_paid(before, after) == paid
 
 
-def evidence(pictures: float, gain: float) -> Evidence:
+def evidence(pictures: float, gain: float, loss: float = 0.4) -> Evidence:
     return Evidence(
         pictures_per_class=pictures, score_name="accuracy", last_score=0.8, best_taps=(0, 1, 2),
-        best_score=0.9, gain=gain, gain_error=0.02,
-        epoch_seconds=SECONDS,
+        best_score=0.9, compared=110, last_loss=loss, gain=gain, gain_error=0.02,
+        head_seconds=20.0, epochs=15, epoch_seconds=SECONDS,
     )  # fmt: skip
 
 
@@ -129,15 +129,22 @@ def test_each_cell_of_the_guideline_has_its_strategy(
     assert decision.reads_stages == (gain == 0.3)
 
 
+def test_gain_that_is_sure_but_small_does_not_make_pictures_different() -> None:
+    assert decide(evidence(500, gain=0.05, loss=0.9)).kind == "different"
+    assert decide(evidence(500, gain=0.05, loss=1.1)).kind == "similar"
+
+
 def test_table_marks_the_chosen_cell_and_gives_numbers_and_costs() -> None:
     text = "\n".join(decision_lines(decide(evidence(500, 0.3))))
 
     assert text.count(">") == 1
-    assert "> all, about 10.0 s an epoch" in text
+    assert "> all, about 170 s, 10.0 s an epoch" in text
+    assert "features, about 20 s  " in text
+    assert "of 110 pictures these take 75.0 % off the loss; it has to be 5 % and 2 standard" in text
     assert "500 training pictures a class: more data" in text
     assert "accuracy 0.800; on stages 1+2+3: 0.900" in text
-    assert "last, about 3.0 s an epoch" in text
-    for words in ("similar pictures", "different pictures", "little data", "features, with the"):
+    assert "last, about 65 s, 3.0 s an epoch" in text
+    for words in ("similar pictures", "different pictures", "little data"):
         assert words in text
 
 

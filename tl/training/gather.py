@@ -193,16 +193,15 @@ class Gatherer:
         numbers: Sequence[int] | None = None,
         stages: Sequence[int] | None = None,
     ) -> FeatureTable:
-        listener, began, done = self._task.listener, time.perf_counter(), 0
+        listener, pace = self._task.listener, _Pace()
         listener.phase_started(name, 1, -(-len(examples) // BATCH))
 
         def on_batch(rows: int) -> None:
-            nonlocal done
-            done += rows
-            if done < len(examples):
-                seconds = (time.perf_counter() - began) / done * len(examples)
-                self._refuse_small_budget(len(examples), seconds, done)
-            listener.step_done(name, 1, -(-done // BATCH), rows)
+            pace.add(rows)
+            if pace.done < len(examples):
+                seconds = pace.seconds_per_picture() * len(examples)
+                self._refuse_small_budget(len(examples), seconds, pace.done)
+            listener.step_done(name, 1, -(-pace.done // BATCH), rows)
 
         table = self._extractor.extract(
             examples,
@@ -216,8 +215,29 @@ class Gatherer:
         refuse_no_numbers(table)
         if computed := len(table) - table.stored:
             self._computed += computed
-            self._seconds += time.perf_counter() - began
+            self._seconds += computed * pace.seconds_per_picture()
         return table
+
+
+class _Pace:
+    """How long a picture takes, without what precedes the first batch or comes from a store."""
+
+    def __init__(self) -> None:
+        self.done = 0
+        self._began = time.perf_counter()
+        self._marks: list[tuple[int, float]] = []
+
+    def add(self, rows: int) -> None:
+        """Count a batch that is done."""
+        self.done += rows
+        self._marks.append((self.done, time.perf_counter()))
+
+    def seconds_per_picture(self) -> float:
+        """Return the time by the batches after the first; of a single one, its whole time."""
+        if len(self._marks) == 1:
+            return (self._marks[0][1] - self._began) / self.done
+        (first, began), (last, ended) = self._marks[0], self._marks[-1]
+        return (ended - began) / (last - first)
 
 
 def _no_more_than(task: Task, most: int) -> Sequence[Example]:

@@ -6,16 +6,17 @@ the phases of fine-tuning that follow, which `tl.training.tuning` executes.
 
 import dataclasses
 import logging
+import time
 from collections.abc import Mapping
 
 from tl.classifier import attach_head
 from tl.strategy import Evidence, Executed, Phase, choose_phases, decide, go_further
 from tl.training.cost_estimate import update_cost
-from tl.training.gather import Gatherer
+from tl.training.gather import Gathered, Gatherer
 from tl.training.head import lowest_loss, train_head
 from tl.training.objectives import score_name
 from tl.training.progress import HEAD, PROBE, STAGE_PROBE, EpochRecord
-from tl.training.stage_probes import StageProbe, best_taps, gain_of, probe_stages
+from tl.training.stage_probes import StageProbe, best_taps, compare, probe_stages
 from tl.training.task import Task
 from tl.words import counted
 from tl.zoo.cost import stage_costs
@@ -33,7 +34,7 @@ def begin_with_heads(task: Task) -> tuple[Task, list[EpochRecord], tuple[Phase, 
     before on validation.
     """
     training, n_views = task.config.training, task.config.augment.feature_views
-    gatherer = Gatherer(task)
+    began, gatherer = time.perf_counter(), Gatherer(task)
     if some := gatherer.sample(FIRST_PICTURES, FIRST_SECONDS):
         train_head(task, some, "a first head")
         task.before_training(gatherer.seconds_per_picture() * len(task.training) * (1 + n_views))
@@ -45,7 +46,7 @@ def begin_with_heads(task: Task) -> tuple[Task, list[EpochRecord], tuple[Phase, 
         probes = probe_stages(plain, task.problem, task.classifier.head.output_shape[-1])
         taps = best_taps(probes)
         if training.strategy == "auto":
-            decision = decide(_evidence(task, probes, gatherer))
+            decision = decide(_evidence(task, probes, gatherer, plain, began))
             task.on_decision(decision)
             strategy = decision.strategy
             taps = taps if decision.reads_stages else task.classifier.taps
@@ -102,20 +103,32 @@ def epoch_seconds(task: Task, gatherer: Gatherer) -> dict[Executed, float]:
     }
 
 
-def _evidence(task: Task, probes: tuple[StageProbe, ...], gatherer: Gatherer) -> Evidence:
-    """Collect what the choice of a strategy rests on."""
+def _evidence(
+    task: Task,
+    probes: tuple[StageProbe, ...],
+    gatherer: Gatherer,
+    gathered: Gathered,
+    began: float,
+) -> Evidence:
+    """Collect what the choice of a strategy rests on; the clock began with the heads."""
     classifier = task.classifier
     last = next(one for one in probes if one.taps == (len(classifier.stages) - 1,))
     best = min(probes, key=lambda one: one.loss)
-    gain, error = gain_of(best, last)
+    n_outputs = classifier.head.output_shape[-1]
+    views = task.config.augment.feature_views * len(task.training)
+    found = compare(best, last, gathered, task.problem, n_outputs)
     return Evidence(
-        pictures_per_class=len(task.training) / classifier.head.output_shape[-1],
+        pictures_per_class=len(task.training) / n_outputs,
         score_name=score_name(task.problem),
         last_score=last.score,
         best_taps=best.taps,
         best_score=best.score,
-        gain=gain,
-        gain_error=error,
+        compared=found.compared,
+        last_loss=found.loss,
+        gain=found.gain,
+        gain_error=found.error,
+        head_seconds=time.perf_counter() - began + views * gatherer.seconds_per_picture(),
+        epochs=task.config.training.epochs,
         epoch_seconds=epoch_seconds(task, gatherer),
     )
 
