@@ -3,6 +3,7 @@
 Receives a config, gives a `Plan`; `tl finetune --dry-run` stops here.
 """
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,6 +23,8 @@ from tl.zoo.weights import (
     resolve_weights,
     weights_at_hand,
 )
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +76,8 @@ def make_plan(
     """
     size = config.model.image_size
     named_size = (size, size) if size else None
+    if idle := config.idle_settings():
+        _log.warning("%s: no effect with strategy %s", ", ".join(idle), config.training.strategy)
     if config.model.backbone != "auto":
         find_backbone(config.model.backbone)
     data = plan_data(config, on_progress)

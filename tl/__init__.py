@@ -15,12 +15,24 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pipelines.choice import Choice
+    from pipelines.contact_sheet import Sheet
     from pipelines.evaluate import Evaluation
     from pipelines.exported import Exported
     from pipelines.finetune import FinetuneResult
     from pipelines.predict import Prediction
+    from tl.config import RunConfig
+    from tl.data.check import CheckReport
 
-__all__ = ["choose", "evaluate", "export_run", "finetune", "predict", "resume"]
+__all__ = [
+    "check",
+    "choose",
+    "contact_sheet",
+    "evaluate",
+    "export_run",
+    "finetune",
+    "predict",
+    "resume",
+]
 
 # TensorFlow takes seconds to import, so nothing is until one of these is called. By name, because
 # the layers below must not know the pipelines.
@@ -28,12 +40,17 @@ _PIPELINES = "pipelines"
 
 
 def finetune(
-    dataset: "str | Path", *, say: Callable[[str], None] = print, **settings: Any
+    dataset: "str | Path",
+    *,
+    config: "str | Path | None" = None,
+    say: Callable[[str], None] = print,
+    **settings: Any,
 ) -> "FinetuneResult":
     """Fine-tune on a folder of pictures and export the result.
 
     Args:
         dataset: folder with one sub-folder a class, a table, an archive, or a built-in name.
+        config: TOML file of settings, which those given here win over.
         say: receives one-line reports of what happens.
         settings: keys of `tl.config.RunConfig`; those of its groups by their own name
             (``strategy="last"``, ``epochs=5``, ``image_size=96``, ``time_budget="10m"``).
@@ -46,10 +63,9 @@ def finetune(
     """
     import importlib
 
-    from tl.config_reading import read_config
-
-    flags = _flags(dataset, settings)
-    plan = importlib.import_module(f"{_PIPELINES}.plan").make_plan(read_config(None, (), flags))
+    plan = importlib.import_module(f"{_PIPELINES}.plan").make_plan(
+        _config(dataset, config, settings)
+    )
     run = importlib.import_module(f"{_PIPELINES}.finetune").finetune
     result: FinetuneResult = run(plan, None, say)
     return result
@@ -59,6 +75,7 @@ def choose(
     dataset: "str | Path",
     *,
     time_budget: str | float = "5m",
+    config: "str | Path | None" = None,
     say: Callable[[str], None] = print,
     **settings: Any,
 ) -> "Choice":
@@ -67,6 +84,7 @@ def choose(
     Args:
         dataset: as for `finetune`.
         time_budget: such as ``"90s"`` or ``"5m"``, or seconds.
+        config: TOML file of settings.
         say: receives one-line reports of what happens.
         settings: as for `finetune`, which would follow.
 
@@ -78,25 +96,31 @@ def choose(
     """
     import importlib
 
-    from tl.config_reading import read_config
     from tl.durations import parse_duration
 
     budget_s = parse_duration(str(time_budget), "time_budget")
-    config = read_config(None, (), _flags(dataset, settings))
-    data = importlib.import_module(f"{_PIPELINES}.plan").plan_data(config)
+    wanted = _config(dataset, config, settings)
+    data = importlib.import_module(f"{_PIPELINES}.plan").plan_data(wanted)
     run = importlib.import_module(f"{_PIPELINES}.choose").choose
-    choice: Choice = run(config, data, budget_s=budget_s, say=say)
+    choice: Choice = run(wanted, data, budget_s=budget_s, say=say)
     return choice
 
 
 def resume(
-    run: "str | Path", *, force: bool = False, say: Callable[[str], None] = print
+    run: "str | Path",
+    *,
+    force: bool = False,
+    config: "str | Path | None" = None,
+    say: Callable[[str], None] = print,
+    **settings: Any,
 ) -> "FinetuneResult":
     """Go on with a run that was stopped or killed, to the same end.
 
     Args:
         run: its folder, or the beginning or end of its name below ``runs/``.
-        force: go on although pictures or labels have changed.
+        force: go on although settings, pictures or labels have changed.
+        config: TOML file of settings.
+        settings: to go on with, as for `finetune`; what is not given stays as the run had it.
         say: receives one-line reports of what happens.
 
     Raises:
@@ -104,10 +128,12 @@ def resume(
     """
     import importlib
 
-    from tl.run_folder import find_run
+    from tl.run_folder import find_run, read_record
 
+    folder = find_run(str(run))
     plan = importlib.import_module(f"{_PIPELINES}.resume").plan_resumption
-    resumption = plan(find_run(str(run)), force=force)
+    wanted = _config(None, config, settings, base=read_record(folder).config)
+    resumption = plan(folder, wanted, force=force)
     go_on = importlib.import_module(f"{_PIPELINES}.finetune").resume
     result: FinetuneResult = go_on(resumption, None, say)
     return result
@@ -133,9 +159,7 @@ def evaluate(
     import importlib
     from pathlib import Path
 
-    from tl.config_reading import read_config
-
-    data = read_config(None, (), _flags(dataset, settings)).data
+    data = _config(dataset, None, settings).data
     run = importlib.import_module(f"{_PIPELINES}.evaluate").evaluate
     result: Evaluation = run(Path(model), str(dataset), allow_seen=allow_seen, data=data, tta=tta)
     return result
@@ -183,15 +207,74 @@ def export_run(run: "str | Path") -> "Exported":
     return exported
 
 
-def _flags(dataset: "str | Path", settings: dict[str, Any]) -> dict[str, Any]:
-    """Return settings by their dotted keys."""
-    from tl.config_reading import setting_key
+def check(
+    dataset: "str | Path",
+    *,
+    html: "str | Path | None" = None,
+    fix: "str | Path | None" = None,
+    **settings: Any,
+) -> "CheckReport":
+    """Look at every picture of a dataset and return what is wrong with it.
+
+    Args:
+        dataset: as for `finetune`.
+        html: also write a page with the pictures there.
+        fix: also write a CSV without the faults there; no picture is changed.
+        settings: how the dataset is read, keys of `tl.config.DataConfig`.
+    """
+    import importlib
+    from pathlib import Path
+
+    run = importlib.import_module(f"{_PIPELINES}.check")
+    wanted = _config(dataset, None, settings)
+    page, fixed = (None if one is None else Path(one) for one in (html, fix))
+    run.refuse_outputs(page, fixed)
+    report: CheckReport = run.check(wanted.dataset, wanted.data, fix=fixed is not None)
+    if page is not None:
+        run.write_page(report, wanted.data, page)
+    if fixed is not None:
+        run.write_manifest(report, wanted.data, fixed)
+    return report
+
+
+def contact_sheet(
+    dataset: "str | Path", output: "str | Path | None" = None, *, pictures: int = 6, **settings: Any
+) -> "Sheet":
+    """Draw originals beside what `finetune` would make of them, into a PNG.
+
+    As `tl augment`, whose word is the name of a package here.
+
+    Args:
+        dataset: as for `finetune`.
+        output: the PNG; None takes ``augment-<recipe>.png`` here.
+        pictures: rows of the sheet.
+        settings: as for `finetune`, such as ``recipe`` and ``image_size``.
+    """
+    import importlib
+    from pathlib import Path
+
+    draw = importlib.import_module(f"{_PIPELINES}.contact_sheet").contact_sheet
+    wanted = _config(dataset, None, settings)
+    sheet: Sheet = draw(wanted, None if output is None else Path(output), pictures=pictures)
+    return sheet
+
+
+def _config(
+    dataset: "str | Path | None",
+    file: "str | Path | None",
+    settings: dict[str, Any],
+    base: "RunConfig | None" = None,
+) -> "RunConfig":
+    """Combine a file of settings and those that are given by their last part."""
+    from pathlib import Path
+
+    from tl.config_reading import read_config, setting_key
     from tl.durations import parse_duration
 
     if isinstance(settings.get("time_budget"), str):
         budget = parse_duration(settings["time_budget"], "time_budget")
         settings = {**settings, "time_budget": budget}
-    return {
-        "dataset": str(dataset),
-        **{setting_key(name): value for name, value in settings.items()},
-    }
+    flags = {setting_key(name): value for name, value in settings.items()}
+    if dataset is not None:
+        flags["dataset"] = str(dataset)
+    return read_config(None if file is None else Path(file), (), flags, base=base)

@@ -240,6 +240,18 @@ class TrainingConfig:
         _require(0 <= decay < math.inf, "training.weight_decay", decay, "0 or more")
 
 
+_OF_UPDATES = (
+    "epochs",
+    "batch_size",
+    "learning_rate",
+    "last_stages",
+    "warmup_fraction",
+    "weight_decay",
+    "patience",
+)
+"""Settings of fine-tuning alone; a solved head has no updates."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunConfig:
     """Everything that decides a fine-tuning run.
@@ -290,6 +302,20 @@ class RunConfig:
                     f"{key} = {value!r} cannot apply; leave it out, or take strategy last, all or "
                     "auto"
                 )
+
+    def idle_settings(self) -> tuple[str, ...]:
+        """Return ``key = value`` of what has no effect here, though it differs from its default.
+
+        Unlike those that are refused they harm nobody: a file of settings may serve several
+        strategies.
+        """
+        strategy, plain = self.training.strategy, TrainingConfig()
+        idle = {"features": _OF_UPDATES, "stages": _OF_UPDATES, "all": ("last_stages",)}
+        return tuple(
+            f"training.{name} = {getattr(self.training, name)!r}"
+            for name in idle.get(strategy, ())
+            if getattr(self.training, name) != getattr(plain, name)
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Return nested plain values, for JSON."""

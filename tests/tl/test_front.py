@@ -67,6 +67,68 @@ def test_notebook_gets_a_plain_model_metrics_and_paths(
         tl.predict(again.path, [no_picture])
 
 
+def test_notebook_looks_at_pictures_before_training(
+    pictures: Path, make_pictures: Any, tmp_path: Path
+) -> None:
+    (make_pictures(tmp_path / "some", {"cats": 5, "dogs": 4}) / "cats" / "bad.jpg").write_bytes(b"")
+
+    report = tl.check(tmp_path / "some", html=tmp_path / "page.html", fix=tmp_path / "left.csv")
+
+    assert report.count("error") >= 1
+    assert "bad.jpg" in (tmp_path / "page.html").read_text()
+    assert len((tmp_path / "left.csv").read_text().splitlines()) == 1 + 9
+    with pytest.raises(ConfigError, match="page.html is there already"):
+        tl.check(tmp_path / "some", html=tmp_path / "page.html")
+    sheet = tl.contact_sheet(pictures, tmp_path / "s.png", recipe="strong", image_size=32)
+    assert (sheet.recipe, sheet.path.read_bytes()[:4]) == ("strong", b"\x89PNG")
+
+
+def test_notebook_reads_a_file_of_settings_and_its_own_win(
+    pictures: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    file = tmp_path / "own.toml"
+    file.write_text('[augment]\nrecipe = "light"\n[training]\nstrategy = "wrong"\n')
+
+    with pytest.raises(ConfigError, match="training.strategy = 'wrong'"):
+        tl.finetune(pictures, config=file)
+    file.write_text("[model]\nimage_size = 24\n")
+    with (
+        caplog.at_level("WARNING", "tl"),
+        pytest.raises(ConfigError, match="24 x 24|24"),
+    ):
+        tl.finetune(pictures, config=file, backbone="tl_small", strategy="features", epochs=3)
+    assert "training.epochs = 3: no effect with strategy features" in caplog.text
+
+
+@pytest.mark.slow
+def test_notebook_resumes_with_other_settings_only_if_forced(
+    pictures: Path, settings: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from tl.errors import Interrupted
+    from tl.training.progress import Silent
+
+    class StopInTheFirstEpoch(Silent):
+        def step_done(self, phase: str, epoch: int, step: int, images: int) -> None:
+            if phase.startswith("fine-tune"):
+                raise KeyboardInterrupt
+
+    from pipelines.finetune import finetune
+    from pipelines.plan import make_plan
+    from tl.config_reading import read_config
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "unknown-scheme://store")
+    plan = make_plan(read_config(None, (), {"dataset": str(pictures), **settings}))
+    with pytest.raises(Interrupted):
+        finetune(plan, StopInTheFirstEpoch(), lambda line: None)
+    (run,) = Path("runs").iterdir()
+
+    with pytest.raises(ConfigError, match="training.epochs was 2 and is 3"):
+        tl.resume(run.name, epochs=3)
+    result = tl.resume(run.name, epochs=3, force=True)
+    assert [one.epoch for one in result.records if one.phase.startswith("fine")] == [1, 2, 3]
+
+
 def test_unknown_setting_is_named() -> None:
     with pytest.raises(ConfigError, match="unknown setting 'epoch'; did you mean 'epochs'"):
         tl.finetune("digits", epoch=3)

@@ -44,6 +44,10 @@ def choose(
     config = read_config(file, settings, {setting_key(key): value for key, value in flags.items()})
     from pipelines.plan import plan_data
 
+    if config.model.backbone != "auto":
+        click.echo(
+            f"note      model.backbone = {config.model.backbone!r}: all are ranked", err=True
+        )
     data = plan_data(config)
     click.echo("starting TensorFlow ...", err=True)
     from tl.cli.quiet import start_keras

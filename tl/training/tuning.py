@@ -71,6 +71,8 @@ def train_classifier(task: Task, resumed: Checkpoint | None = None) -> Trained:
         task = _settled(task, standing)
     for index in range(standing.phase, len(standing.phases)):
         if index != standing.phase:
+            if not _has_room(task, standing, index):
+                break
             if standing.phases[index].if_paid and not _paid(task, standing, index - 1):
                 continue
             standing.phase, standing.attempt = index, 0
@@ -78,6 +80,18 @@ def train_classifier(task: Task, resumed: Checkpoint | None = None) -> Trained:
         _run(task, standing, resumed)
         resumed = None
     return Trained(task.classifier, standing.records)
+
+
+def _has_room(task: Task, standing: Standing, index: int) -> bool:
+    """Tell whether a time budget has room for a phase, and say where it has not.
+
+    An epoch of it takes no less time than one of the phase before.
+    """
+    left, name = task.seconds_left(), standing.phases[index].name
+    if left is None or not standing.records or left > standing.records[-1].seconds:
+        return True
+    task.say(f"the time budget has no room for {name}")
+    return False
 
 
 def _paid(task: Task, standing: Standing, index: int) -> bool:

@@ -1,4 +1,4 @@
-"""What `test_jax` runs, with KERAS_BACKEND=jax: python killed_on_jax.py PICTURES."""
+"""What `test_jax` runs, with KERAS_BACKEND=jax: python killed_on_jax.py DATASET RECIPE."""
 
 import sys
 import tempfile
@@ -28,8 +28,15 @@ OPTIONS = {
     "model.backbone": "tl_small", "model.weights": "tl", "model.image_size": 32,
     "augment.recipe": "light", "augment.feature_views": 0, "training.strategy": "all",
     "training.penalty": 1.0, "training.learning_rate": 3e-3, "training.epochs": 2,
-    "training.batch_size": 8, "training.layer_decay": 0.7, "training.ema": 0.5,
+    "training.batch_size": 8,
 }  # fmt: skip
+RECIPES: dict[str, dict[str, Any]] = {
+    # Rates that decay, averages, and batches in parts, which the checkpoint knows of.
+    "rates": {"training.layer_decay": 0.7, "training.ema": 0.5},
+    "mixed": {"augment.mixup": 0.2, "augment.cutmix": 1.0, "training.label_smoothing": 0.1},
+    "last": {"training.strategy": "last", "training.batch_norm": "adapt"},
+    "hidden": {"model.hidden": 8, "data.problem": "regression", "data.label_column": "diameter"},
+}
 
 
 class Tight(Updater):
@@ -52,14 +59,16 @@ class KillInTheSecondEpoch(Silent):
 
 
 def task(**changes: Any) -> Task:
-    config = read_config(None, (), {"dataset": sys.argv[1], **OPTIONS})
+    config = read_config(None, (), {"dataset": sys.argv[1], **OPTIONS, **RECIPES[sys.argv[2]]})
     data = prepare_data(sys.argv[1], config.data, seed=0, cache=None)
     noise = np.random.default_rng(0).integers(0, 256, (8, 8, 3)).astype(np.uint8)
     keras.utils.set_random_seed(0)
     row = find_backbone("tl_small")
     facts: dict[str, Any] = {
         "classifier": build_classifier(
-            row, n_classes=3, image_size=(32, 32), weights=resolve_weights(row, "tl"), dropout=0.2
+            row, n_classes=len(data.class_names) or 1, image_size=(32, 32),
+            weights=resolve_weights(row, "tl"), dropout=0.2, problem=data.problem,
+            hidden=config.model.hidden,
         ),
         "training": data.side("train"),
         "validation": data.side("val"),
@@ -68,13 +77,15 @@ def task(**changes: Any) -> Task:
         "listener": Silent(),
         "on_best": lambda best: None,
         "device": prepare_device(config.training),
-    }
+        "problem": data.problem,
+    }  # fmt: skip
     return Task(**facts | changes)
 
 
 def main() -> None:
     assert keras.backend.backend() == "jax"
-    vars(tuning)["Updater"] = Tight
+    if sys.argv[2] == "rates":
+        vars(tuning)["Updater"] = Tight
     whole = task()
     before = whole.classifier.model.get_weights()
     records = train_classifier(whole).records

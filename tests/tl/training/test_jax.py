@@ -1,4 +1,4 @@
-"""The same training on JAX, in a process of its own: a backend is chosen at import."""
+"""The same training on JAX, in processes of their own: a backend is chosen at import."""
 
 import os
 import subprocess
@@ -9,16 +9,30 @@ import pytest
 
 
 @pytest.mark.slow
-def test_jax_run_that_was_killed_ends_to_the_bit_as_one_that_was_not(pictures: Path) -> None:
-    """With rates that decay, averages, and batches in parts, which the checkpoint knows of."""
+@pytest.mark.parametrize(
+    ("recipe", "dataset", "parts"),
+    [
+        ("rates", "pictures", 2),
+        ("mixed", "pictures", 1),
+        ("last", "shapes", 1),
+        ("hidden", "discs", 1),
+    ],
+)
+def test_jax_run_that_was_killed_ends_to_the_bit_as_one_that_was_not(
+    recipe: str, dataset: str, parts: int, request: pytest.FixtureRequest
+) -> None:
+    """One class, several (`shapes`) and numbers (`discs`)."""
     pytest.importorskip("jax")
-    script = Path(__file__).with_name("killed_on_jax.py")
+    script, pictures = (
+        Path(__file__).with_name("killed_on_jax.py"),
+        request.getfixturevalue(dataset),
+    )
 
     done = subprocess.run(
-        [sys.executable, str(script), str(pictures)],
+        [sys.executable, str(script), str(pictures), recipe],
         env={**os.environ, "KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu"},
         capture_output=True, text=True, check=False, timeout=280,
     )  # fmt: skip
 
     assert done.returncode == 0, done.stderr[-3000:]
-    assert "resumed in 2 parts, to the bit" in done.stdout
+    assert f"resumed in {parts} parts, to the bit" in done.stdout
