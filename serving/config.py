@@ -63,6 +63,57 @@ class ModelConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class BatchOptions:
+    """How requests wait for each other to be run as one batch: TF Serving's BatchingParameters.
+
+    Attributes:
+        max_batch_size: rows that wait together.
+        batch_timeout_micros: microseconds that a batch waits for more rows; 0 takes what is there
+            as soon as a thread is free.
+        max_enqueued_batches: that wait; requests beyond them are refused.
+        num_batch_threads: batches of one signature that run at the same time.
+        allowed_batch_sizes: to which batches are filled up, ascending; empty for any size.
+        splits_large: run requests in parts where they do not fit.
+        max_execution_batch_size: rows that are run at a time; less than `max_batch_size` only
+            where larger requests are split.
+    """
+
+    max_batch_size: int = 1024
+    batch_timeout_micros: int = 0
+    max_enqueued_batches: int = 16
+    num_batch_threads: int = field(default_factory=lambda: os.cpu_count() or 1)
+    allowed_batch_sizes: tuple[int, ...] = ()
+    splits_large: bool = True
+    max_execution_batch_size: int = 32
+
+    def __post_init__(self) -> None:
+        for name in (
+            "max_batch_size",
+            "max_enqueued_batches",
+            "num_batch_threads",
+            "max_execution_batch_size",
+        ):
+            if (value := getattr(self, name)) < 1:
+                raise UsageError(f"{name} is {value}: give at least 1")
+        if self.batch_timeout_micros < 0:
+            raise UsageError(f"batch_timeout_micros is {self.batch_timeout_micros}: give 0 or more")
+        if self.max_execution_batch_size > self.max_batch_size:
+            raise UsageError(
+                f"max_execution_batch_size is {self.max_execution_batch_size}: give at most "
+                f"max_batch_size, {self.max_batch_size}"
+            )
+        sizes = self.allowed_batch_sizes
+        if sizes and (list(sizes) != sorted(set(sizes)) or sizes[0] < 1):
+            raise UsageError(f"allowed_batch_sizes are {list(sizes)}: give them in ascending order")
+        last = "max_execution_batch_size" if self.splits_large else "max_batch_size"
+        if sizes and sizes[-1] != getattr(self, last):
+            raise UsageError(
+                f"allowed_batch_sizes end with {sizes[-1]}: the last one has to be {last}, "
+                f"{getattr(self, last)}"
+            )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LoadOptions:
     """How a version is read from disk and run.
 
@@ -75,6 +126,10 @@ class LoadOptions:
     gpu_memory_fraction: float = 0.0  # of each GPU; 0 leaves the choice to TensorFlow
     warm_up: bool = True
     warmup_iterations: int = 1  # times that each recorded request is run
+    # Of all signatures, of none, or of those that are made for it (`serving.batching`).
+    batches: bool | None = None
+    batching: BatchOptions = field(default_factory=BatchOptions)
+    has_model_batching: bool = False  # a file in a version's folder says how its requests batch
 
     def __post_init__(self) -> None:
         if not self.tags or "" in self.tags:

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
-from serving.config import LoadOptions, ModelConfig, ServerConfig, default_threads
+from serving.batching_file import read_batching_file, tf_serving_defaults
+from serving.config import BatchOptions, LoadOptions, ModelConfig, ServerConfig, default_threads
 from serving.errors import UsageError
 
 USAGE = """\
@@ -59,6 +60,9 @@ _FLAGS = (
     Flag("saved_model_tags", str, "serve", "tags of the graph to load, comma-separated"),
     Flag("grpc_channel_arguments", str, "", "options of the gRPC server: k=v,k=v"),
     Flag("grpc_max_threads", int, 0, "threads that answer gRPC; 0 is 4 a CPU"),
+    Flag("enable_batching", bool, False, "run requests together; by default those of tl's models"),
+    Flag("batching_parameters_file", str, "", "text protobuf: BatchingParameters"),
+    Flag("enable_per_model_batching_parameters", bool, False, "a version may have its own file"),
     Flag("enable_model_warmup", bool, True, "run the requests in assets.extra before serving"),
     Flag("num_request_iterations_for_warmup", int, 0, "times that each of them is run; 0 is once"),
     Flag("enable_serialization_as_tensor_content", bool, False, "answer gRPC in raw bytes"),
@@ -70,9 +74,6 @@ _FLAGS = (
 )  # fmt: skip
 
 _WITHOUT_EFFECT = (
-    Flag("enable_batching", bool, False, ""),
-    Flag("batching_parameters_file", str, "", ""),
-    Flag("enable_per_model_batching_parameters", bool, False, ""),
     Flag("num_load_threads", int, 0, ""),
     Flag("num_unload_threads", int, 0, ""),
     Flag("flush_filesystem_caches", bool, True, ""),
@@ -137,7 +138,7 @@ def parse_command_line(words: Sequence[str]) -> CommandLine:
             f"one PATH is served, got {len(paths)}: {' '.join(paths)}. "
             "Put the models into one folder"
         )
-    config = _config_of_path(values, given, paths[0]) if paths else _config_of_flags(values)
+    config = _config_of_path(values, given, paths[0]) if paths else _config_of_flags(values, given)
     return CommandLine(config, without_effect)
 
 
@@ -152,11 +153,11 @@ def _config_of_path(values: dict[str, Any], given: set[str], path: str) -> Serve
         folder=Path(path),
         host=values["host"] or "127.0.0.1",
         rest_port=values["rest_api_port"] if "rest_api_port" in given else 8501,
-        **_shared_fields(values),
+        **_shared_fields(values, given),
     )
 
 
-def _config_of_flags(values: dict[str, Any]) -> ServerConfig:
+def _config_of_flags(values: dict[str, Any], given: set[str]) -> ServerConfig:
     file, path = values["model_config_file"], values["model_base_path"]
     if not file and not path:
         raise UsageError(
@@ -170,12 +171,13 @@ def _config_of_flags(values: dict[str, Any]) -> ServerConfig:
         models_file=Path(file) if file else None,
         host=values["host"] or "0.0.0.0",
         rest_port=values["rest_api_port"] or None,
-        **_shared_fields(values),
+        **_shared_fields(values, given),
     )
 
 
-def _shared_fields(values: dict[str, Any]) -> dict[str, Any]:
-    both = values["tensorflow_session_parallelism"]
+def _shared_fields(values: dict[str, Any], given: set[str]) -> dict[str, Any]:
+    both, file = values["tensorflow_session_parallelism"], values["batching_parameters_file"]
+    batching = tf_serving_defaults() if values["enable_batching"] else BatchOptions()
     return {
         "load": LoadOptions(
             tags=tuple(values["saved_model_tags"].split(",")),
@@ -184,6 +186,9 @@ def _shared_fields(values: dict[str, Any]) -> dict[str, Any]:
             gpu_memory_fraction=values["per_process_gpu_memory_fraction"],
             warm_up=values["enable_model_warmup"],
             warmup_iterations=max(1, values["num_request_iterations_for_warmup"]),
+            batches=values["enable_batching"] if "enable_batching" in given else None,
+            batching=read_batching_file(Path(file)) if file else batching,
+            has_model_batching=values["enable_per_model_batching_parameters"],
         ),
         "grpc_port": values["port"],
         "grpc_socket_path": values["grpc_socket_path"],
@@ -207,6 +212,8 @@ def _shared_fields(values: dict[str, Any]) -> dict[str, Any]:
 def _check_contradictions(values: dict[str, Any], given: set[str]) -> None:
     if values["batching_parameters_file"] and not values["enable_batching"]:
         raise UsageError("--batching_parameters_file needs --enable_batching")
+    if values["enable_per_model_batching_parameters"] and not values["enable_batching"]:
+        raise UsageError("--enable_per_model_batching_parameters needs --enable_batching")
     parallelism = [f"tensorflow_{kind}_parallelism" for kind in ("session", "intra_op", "inter_op")]
     if given.issuperset(parallelism):
         raise UsageError(

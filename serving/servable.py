@@ -1,12 +1,13 @@
 """One loaded version of a model: named arrays in, named arrays out.
 
 A SavedModel is loaded into a session, as TF Serving does, and not with `tf.saved_model.load`:
-the feeds of a session's callable are not checked against the signature's declared shape, TF1
-models and `output_filter` work by themselves, and closing the session frees the memory.
+the feeds of a session are not checked against the signature's declared shape (below
+`Session.run`), TF1 models and `output_filter` work by themselves, and closing it frees the memory.
 """
 
-import functools
-from collections.abc import Mapping, Sequence
+import dataclasses
+import logging
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,17 +17,33 @@ from google.protobuf.message import Error as ProtobufError
 from numpy.typing import NDArray
 from tensorflow.core.framework import types_pb2
 from tensorflow.core.protobuf import config_pb2
+from tensorflow.python.client import pywrap_tf_session
 
+from serving.batching import (
+    AFTER_DECODE,
+    DECODE,
+    Endpoint,
+    batched,
+    can_batch,
+    decoded_apart,
+    has_pair,
+)
+from serving.batching_file import FILE_OF_MODEL, read_batching_file
 from serving.config import LoadOptions
-from serving.errors import Code, InvalidArgument, LoadError, ModelError, Unimplemented
+from serving.errors import Code, InvalidArgument, LoadError, ModelError, StartError, Unimplemented
+from serving.folding import fold_constants
+from serving.reach import reached_nodes, writes_state
 
 DEFAULT_SIGNATURE = "serving_default"
 
-# A callable is one compiled subgraph. A signature needs one for all its outputs and one for each
-# output filter that clients use; the bound keeps a client that tries them all from filling memory.
-_KEPT_CALLABLES = 64
+# A session keeps what it has prepared for every set of outputs that was asked of it: one for all
+# of a signature, and one for each output filter that clients use. The bound keeps a client that
+# tries them all from filling memory; beyond it all outputs are computed.
+_MOST_FILTERS = 64
 
 Array = NDArray[Any]
+
+logger = logging.getLogger(__name__)
 
 
 class Servable:
@@ -38,13 +55,34 @@ class Servable:
         signatures: name -> `SignatureDef` of the SavedModel.
     """
 
-    def __init__(self, name: str, version: int, session: Any, signatures: Mapping[str, Any]):
+    def __init__(
+        self,
+        name: str,
+        version: int,
+        session: Any,
+        signatures: Mapping[str, Any],
+        endpoints: Mapping[str, Endpoint],
+        batched: Mapping[str, Endpoint],
+        *,
+        may_repeat: bool,
+    ) -> None:
+        """Take over a session.
+
+        Args:
+            name: of the model.
+            version: of the model.
+            session: with a graph that is finalised.
+            signatures: of the model.
+            endpoints: where each signature is in the graph.
+            batched: where those are whose requests are gathered.
+            may_repeat: a request that failed may be run again: it changes nothing.
+        """
         self.name = name
         self.version = version
         self.signatures = signatures
         self._session = session
-        # Per instance, so that what is cached goes with the version.
-        self._callable = functools.lru_cache(maxsize=_KEPT_CALLABLES)(self._make_callable)
+        self._endpoints, self._batched, self._may_repeat = endpoints, batched, may_repeat
+        self._filters: set[tuple[str, ...]] = set()
 
     def run(
         self,
@@ -67,26 +105,73 @@ class Servable:
 
         Raises:
             ModelError: TensorFlow refused the inputs or took too long.
+            Unimplemented: an output is sparse, composite, or none.
         """
         signature = self.signatures[signature_name]
-        feeds = [
-            inputs[name] if name in inputs else tf.make_ndarray(signature.defaults[name])
-            for name in sorted(signature.inputs)
-        ]
-        fetched_names = [signature.outputs[name].name for name in outputs]
-        # Two outputs may be one tensor, which a callable can fetch only once.
-        fetches = tuple(dict.fromkeys(fetched_names))
+        given = {
+            name: inputs[name] if name in inputs else tf.make_ndarray(signature.defaults[name])
+            for name in signature.inputs
+        }
+        gathered, alone = self._batched.get(signature_name), self._endpoints.get(signature_name)
+        if alone is None:
+            raise Unimplemented(f"signature {signature_name!r} does not answer with plain tensors")
+        if gathered is None or not _have_rows(given.values()):
+            return self._run(alone, given, outputs, timeout_ms)
         try:
-            values = self._callable(signature_name, fetches, timeout_ms)(*feeds)
+            return self._run(gathered, given, outputs, timeout_ms)
+        except ModelError as error:
+            # It may be another request of the batch that cannot be: one of other shapes, or a
+            # picture that is none. By itself each is told what is wrong with it, or answered.
+            if error.code is not Code.INVALID_ARGUMENT or not self._may_repeat:
+                raise
+        return self._run(alone, given, outputs, timeout_ms)
+
+    def _run(
+        self,
+        endpoint: Endpoint,
+        given: Mapping[str, Array],
+        outputs: Sequence[str],
+        timeout_ms: int,
+    ) -> dict[str, Array]:
+        # Two outputs may be one tensor.
+        fetches = tuple(sorted({endpoint.fetches[name] for name in outputs}))
+        every = tuple(sorted(set(endpoint.fetches.values())))
+        if fetches != every:
+            if len(self._filters) < _MOST_FILTERS:
+                self._filters.add(fetches)
+            elif fetches not in self._filters:
+                fetches = every
+        feeds = {endpoint.feeds[name]: array for name, array in given.items()}
+        values = self._session_run(feeds, fetches, timeout_ms)
+        by_tensor = dict(zip(fetches, map(_as_array, values), strict=True))
+        return {name: by_tensor[endpoint.fetches[name]] for name in outputs}
+
+    def _session_run(
+        self, feeds: Mapping[str, Array], fetches: Sequence[str], timeout_ms: int
+    ) -> list[Any]:
+        """Run tensors, without the checks and the bookkeeping of `Session.run`."""
+        options = None
+        if timeout_ms:
+            words = config_pb2.RunOptions(timeout_in_ms=timeout_ms).SerializeToString()
+            options = pywrap_tf_session.TF_NewBufferFromString(words)
+        tensor = self._session.graph.get_tensor_by_name
+        try:
+            values: list[Any] = self._session._call_tf_sessionrun(
+                options,
+                {tensor(name)._as_tf_output(): array for name, array in feeds.items()},
+                [tensor(name)._as_tf_output() for name in fetches],
+                [],
+                None,
+            )
         except tf.errors.OpError as error:
             raise ModelError(Code(error.error_code), error.message) from error
         except (TypeError, ValueError) as error:
             # An array that has no tensor, such as one of Python objects.
             raise InvalidArgument(str(error)) from error
-        by_tensor = dict(zip(fetches, map(_as_array, values), strict=True))
-        return {
-            name: by_tensor[tensor] for name, tensor in zip(outputs, fetched_names, strict=True)
-        }
+        finally:
+            if options is not None:
+                pywrap_tf_session.TF_DeleteBuffer(options)
+        return values
 
     def run_tensors(
         self, feeds: Mapping[str, Array], fetches: Sequence[str], targets: Sequence[str]
@@ -105,16 +190,7 @@ class Servable:
 
     def close(self) -> None:
         """Free the memory of the model; nothing may be running or run afterwards."""
-        self._callable.cache_clear()
         self._session.close()
-
-    def _make_callable(self, signature_name: str, fetches: tuple[str, ...], timeout_ms: int) -> Any:
-        signature = self.signatures[signature_name]
-        options = config_pb2.CallableOptions()
-        options.feed.extend(signature.inputs[name].name for name in sorted(signature.inputs))
-        options.fetch.extend(fetches)
-        options.run_options.timeout_in_ms = timeout_ms
-        return self._session._make_callable_from_options(options)
 
 
 def load_servable(name: str, version: int, path: Path, options: LoadOptions) -> Servable:
@@ -130,16 +206,73 @@ def load_servable(name: str, version: int, path: Path, options: LoadOptions) -> 
             meta_graph = tf.compat.v1.saved_model.loader.load(
                 session, list(options.tags), str(path)
             )
+        # Copied: the graph in the same message would stay in memory a second time.
+        signatures = {key: _copy(value) for key, value in meta_graph.signature_def.items()}
+        del meta_graph
+        own = path / FILE_OF_MODEL
+        if options.has_model_batching and own.is_file():
+            options = dataclasses.replace(options, batching=read_batching_file(own))
+        servable = _prepare(name, version, session, signatures, options)
         graph.finalize()
+        # What `Session.run` does before each call; the graph does not change any more.
+        session._extend_graph()
     except tf.errors.OpError as error:
         session.close()
         raise LoadError(Code(error.error_code), f"cannot load {path}: {error.message}") from error
     except (OSError, RuntimeError, TypeError, ValueError, KeyError, ProtobufError) as error:
         session.close()
         raise LoadError(Code.INVALID_ARGUMENT, f"cannot load {path}: {error}") from error
-    # Copied: the graph in the same message would stay in memory a second time.
-    signatures = {key: _copy(value) for key, value in meta_graph.signature_def.items()}
-    return Servable(name, version, session, signatures)
+    except StartError as error:
+        session.close()
+        raise LoadError(Code.INVALID_ARGUMENT, f"cannot load {path}: {error.message}") from error
+    return servable
+
+
+def _prepare(
+    name: str, version: int, session: Any, signatures: Mapping[str, Any], options: LoadOptions
+) -> Servable:
+    """Fold constants, add batching, and return the version."""
+    graph = session.graph
+    plain = {
+        key: Endpoint(
+            {one: info.name for one, info in signature.inputs.items()},
+            {one: info.name for one, info in signature.outputs.items()},
+        )
+        for key, signature in signatures.items()
+        # The one that initialises a model has an operation for an output.
+        if all(_is_plain(one) and ":" in one.name for one in signature.outputs.values())
+    }
+    inputs = {tensor for one in plain.values() for tensor in one.feeds.values()}
+    outputs = {tensor for one in plain.values() for tensor in one.fetches.values()}
+    folded = fold_constants(session, graph, inputs, outputs)
+    may_repeat = folded is not None or not writes_state(
+        reached_nodes(graph.as_graph_def(), {tensor.split(":")[0] for tensor in outputs})
+    )
+    if folded is not None:
+        plain = {
+            key: Endpoint(one.feeds, {out: folded[tensor] for out, tensor in one.fetches.items()})
+            for key, one in plain.items()
+        }
+    gathered = {}
+    for key, endpoint in plain.items():
+        label = f"{name}/{version}/{key}"
+        if options.batches is not False and has_pair(signatures, key):
+            pair = plain[DECODE], plain[AFTER_DECODE]
+            gathered[key] = decoded_apart(graph, *pair, label, options.batching)
+        elif options.batches and can_batch(signatures[key]):
+            gathered[key] = batched(graph, endpoint, label, options.batching)
+    return Servable(name, version, session, signatures, plain, gathered, may_repeat=may_repeat)
+
+
+def _is_plain(info: Any) -> bool:
+    """Tell whether an input or output is one tensor, and not a sparse or composite one."""
+    return info.WhichOneof("encoding") in (None, "name")
+
+
+def _have_rows(arrays: Iterable[Array]) -> bool:
+    """Tell whether arrays have as many rows as each other, and any."""
+    counts = {len(array) if array.ndim else 0 for array in arrays}
+    return len(counts) == 1 and 0 not in counts
 
 
 def input_types(signature: Any) -> dict[str, str]:
@@ -150,7 +283,7 @@ def input_types(signature: Any) -> dict[str, str]:
     """
     types = {}
     for name, info in signature.inputs.items():
-        if info.WhichOneof("encoding") not in (None, "name"):
+        if not _is_plain(info):
             raise Unimplemented(f"input {name!r} is a sparse or composite tensor: not supported")
         types[name] = types_pb2.DataType.Name(info.dtype).removeprefix("DT_").lower()
     return types

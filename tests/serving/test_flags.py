@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from serving.config import ServerConfig
+from serving.config import BatchOptions, ServerConfig
 from serving.errors import UsageError
 from serving.flags import parse_command_line
 
@@ -99,9 +99,24 @@ def test_file_of_models_wins_over_the_one_that_the_image_always_names() -> None:
 
 
 def test_flags_without_effect_are_accepted_and_named() -> None:
-    command = parse_command_line(["models", "--enable_batching", "--num-load-threads=2"])
+    command = parse_command_line(["models", "--enable_profiler", "--num-load-threads=2"])
 
-    assert command.without_effect == ("enable_batching", "num_load_threads")
+    assert command.without_effect == ("num_load_threads", "enable_profiler")
+
+
+def test_batching_is_asked_for_forbidden_or_left_to_the_model(tmp_path: Path) -> None:
+    file = tmp_path / "batching"
+    file.write_text("max_batch_size { value: 4 }")
+
+    assert parse("models").load.batches is None
+    assert parse("models").load.batching == BatchOptions()
+    assert parse("models", "--enable_batching=false").load.batches is False
+    asked = parse("models", "--enable_batching")
+    assert (asked.load.batches, asked.load.batching.max_batch_size) == (True, 1000)
+    words = ("--enable_batching", f"--batching_parameters_file={file}")
+    with_file = parse("models", *words, "--enable_per_model_batching_parameters")
+    assert with_file.load.batching.max_batch_size == 4
+    assert with_file.load.has_model_batching
 
 
 @pytest.mark.parametrize(
@@ -118,6 +133,7 @@ def test_flags_without_effect_are_accepted_and_named() -> None:
         (("models", "--port=9", "--rest_api_port=9"), "are both 9"),
         (("models", "--enable_model_warmup=maybe"), "'maybe' is neither true nor false"),
         (("models", "--batching_parameters_file=x"), "needs --enable_batching"),
+        (("models", "--enable_per_model_batching_parameters"), "needs --enable_batching"),
         (("models", "--model_config_file=x"), r"PATH \(models\) and --model_config_file"),
         (("models", "--ssl_config_file=x"), "--ssl_config_file is not supported"),
         (("--model_base_path=x", "--model_name=a/b"), "model name 'a/b' cannot be used in a URL"),

@@ -97,7 +97,11 @@ X = np.array([1], np.float32)
             "input size does not match signature: 1!=2 len({b}) != len({a,b}). "
             "Sent extra: {}. Missing but required: {a}.",
         ),
-        (lambda: request_for(x=np.array([1], np.float64)), "INVALID_ARGUMENT", "Type mismatch"),
+        (
+            lambda: request_for(x=np.array([1], np.float64)),
+            "INVALID_ARGUMENT",
+            "Expects arg[0] to be float",
+        ),
     ],
 )
 def test_faults_have_the_code_and_words_of_tensorflow_serving(

@@ -78,7 +78,7 @@ def test_unknown_signature_output_and_repeated_output(numbers: Servable) -> None
 
 
 def test_wrong_type_is_refused_by_tensorflow(numbers: Servable) -> None:
-    with pytest.raises(ModelError, match="Type mismatch") as caught:
+    with pytest.raises(ModelError, match=r"Expects arg\[0\] to be float but double") as caught:
         predict(numbers, "", {"x": np.zeros(1, np.float64)})
 
     assert caught.value.code is Code.INVALID_ARGUMENT
