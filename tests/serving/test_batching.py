@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -103,7 +104,7 @@ def test_pair_is_batched_unless_it_is_forbidden(
 ) -> None:
     servable = load("pair0", batches=batches, batching=ONE_THREAD)
 
-    answers = at_once([lambda one=number: ask(servable, one, one + 1) for number in range(8)])
+    answers = at_once([partial(ask, servable, number, number + 1) for number in range(8)])
 
     for number, answer in enumerate(answers):
         assert answer["scores"][:, 0].tolist() == [number, number + 1]
@@ -136,7 +137,7 @@ def test_one_that_cannot_be_read_harms_no_other(load: Load, batches: bool | None
     def broken() -> Any:
         return bad("decode", {"image_bytes": np.array([b"none"], object)}, ["image"])
 
-    answers = at_once([*(lambda one=n: call([b"%d" % one]) for n in range(12)), broken])
+    answers = at_once([*(partial(call, [b"%d" % number]) for number in range(12)), broken])
 
     factor = 1 if batches else 10
     assert answers[:12] == [[factor * number] for number in range(12)]
@@ -151,7 +152,7 @@ def test_request_of_another_shape_fails_alone(load: Load) -> None:
         image = np.ones((1, width), np.int32)
         return servable.run("predict_image", {"image": image}, ["scores"])["scores"].tolist()
 
-    answers = at_once([lambda one=width: call(one) for width in (2, 2, 3, 2, 1, 2)])
+    answers = at_once([partial(call, width) for width in (2, 2, 3, 2, 1, 2)])
 
     assert answers == [[[100.0] * width] for width in (2, 2, 3, 2, 1, 2)]
 
@@ -174,7 +175,7 @@ def test_requests_beyond_the_queue_are_refused_at_once(load: Load) -> None:
     )  # fmt: skip
     servable = load("pair0", batching=tight)
 
-    answers = at_once([lambda: ask(servable, *[7]) for _ in range(64)])
+    answers = at_once([partial(ask, servable, 7)] * 64)
 
     refused = [one for one in answers if isinstance(one, ModelError)]
     assert {one.code for one in refused} <= {Code.UNAVAILABLE}
