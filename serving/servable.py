@@ -83,6 +83,7 @@ class Servable:
         self._session = session
         self._endpoints, self._batched, self._may_repeat = endpoints, batched, may_repeat
         self._filters: set[tuple[str, ...]] = set()
+        self._tensors: dict[str, Any] = {}
 
     def run(
         self,
@@ -154,12 +155,11 @@ class Servable:
         if timeout_ms:
             words = config_pb2.RunOptions(timeout_in_ms=timeout_ms).SerializeToString()
             options = pywrap_tf_session.TF_NewBufferFromString(words)
-        tensor = self._session.graph.get_tensor_by_name
         try:
             values: list[Any] = self._session._call_tf_sessionrun(
                 options,
-                {tensor(name)._as_tf_output(): array for name, array in feeds.items()},
-                [tensor(name)._as_tf_output() for name in fetches],
+                {self._tensor(name): array for name, array in feeds.items()},
+                [self._tensor(name) for name in fetches],
                 [],
                 None,
             )
@@ -172,6 +172,13 @@ class Servable:
             if options is not None:
                 pywrap_tf_session.TF_DeleteBuffer(options)
         return values
+
+    def _tensor(self, name: str) -> Any:
+        """Return what the session calls a tensor; looked up once, as it takes a lock."""
+        if (found := self._tensors.get(name)) is None:
+            found = self._session.graph.get_tensor_by_name(name)._as_tf_output()
+            self._tensors[name] = found
+        return found
 
     def run_tensors(
         self, feeds: Mapping[str, Array], fetches: Sequence[str], targets: Sequence[str]

@@ -4,12 +4,14 @@ Its answers carry typed fields (`float_val`, `string_val`, ...), and clients rea
 `tf.make_tensor_proto` writes `tensor_content` for more than one element, so it is of no use.
 """
 
+import functools
+import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
-from tensorflow.core.framework import tensor_pb2
+from tensorflow.core.framework import tensor_pb2, types_pb2
 
 from serving.errors import InvalidArgument, Unimplemented
 from serving.servable import Array
@@ -36,25 +38,36 @@ def array_to_proto(array: Array, *, as_content: bool = False) -> Any:
     Raises:
         Unimplemented: the type cannot be sent.
     """
-    dtype = tf.as_dtype(array.dtype)
-    proto = tensor_pb2.TensorProto(
-        dtype=dtype.as_datatype_enum,
-        tensor_shape=tf.TensorShape(array.shape).as_proto(),
-    )
+    number, name = _type_of(array.dtype)
+    proto = tensor_pb2.TensorProto(dtype=number)
+    for size in array.shape:
+        proto.tensor_shape.dim.add(size=size)
     if as_content and array.dtype != object:
         proto.tensor_content = array.tobytes()
         return proto
-    if dtype.name not in _FIELDS:
-        raise Unimplemented(f"tensors of type {dtype.name} cannot be sent")
-    field, to_values = _FIELDS[dtype.name]
+    if name not in _FIELDS:
+        raise Unimplemented(f"tensors of type {name} cannot be sent")
+    field, to_values = _FIELDS[name]
     getattr(proto, field).extend(to_values(array.ravel()))
     return proto
+
+
+@functools.cache
+def _type_of(dtype: Any) -> tuple[Any, str]:
+    """Return the number and the name of a numpy type in TensorFlow."""
+    found = tf.as_dtype(dtype)
+    return found.as_datatype_enum, found.name
 
 
 def _read(name: str, proto: Any) -> Array:
     shape = [dim.size for dim in proto.tensor_shape.dim]
     if proto.tensor_shape.unknown_rank or any(size < 0 for size in shape):
         raise InvalidArgument(f"tensor parsing error: {name}: shape {shape} is not fully known")
+    if proto.dtype == types_pb2.DT_STRING and len(proto.string_val) == math.prod(shape):
+        # Encoded pictures, mostly; without the detours for all types.
+        strings = np.empty(len(proto.string_val), object)
+        strings[:] = proto.string_val
+        return strings.reshape(shape)
     try:
         return np.asarray(tf.make_ndarray(proto))
     except (TypeError, ValueError, MemoryError) as error:
