@@ -13,8 +13,11 @@ from serving.errors import UsageError
 
 
 def default_threads() -> int:
-    """Threads of a pool that blocks in TensorFlow: four a CPU, as TF Serving takes."""
-    return 4 * (os.cpu_count() or 1)
+    """Threads of a pool that blocks in TensorFlow: four a CPU, as TF Serving takes, or more.
+
+    Requests of one batch each block a thread, so few of them would make small batches.
+    """
+    return max(64, 4 * (os.cpu_count() or 1))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -165,6 +168,7 @@ class ServerConfig:
     rest_port: int | None = 8501  # 0 takes a free one; None serves no REST
     rest_threads: int = field(default_factory=default_threads)
     grpc_threads: int = field(default_factory=default_threads)
+    max_waiting: int = 128  # requests that wait for a thread, of REST and of gRPC
     grpc_arguments: tuple[tuple[str, str | int], ...] = ()
     rest_timeout_ms: int = 30_000  # for the model alone, not for reading the request
     allow_cors: bool = False
@@ -191,6 +195,8 @@ class ServerConfig:
                 f"--port and --rest_api_port are both {self.rest_port}: gRPC and REST need "
                 "a port each"
             )
+        if self.max_waiting < 0:
+            raise UsageError(f"--max_waiting_requests is {self.max_waiting}: give 0 or more")
         for flag, n_threads in (
             ("--rest_api_num_threads", self.rest_threads),
             ("--grpc_max_threads", self.grpc_threads),

@@ -7,6 +7,7 @@
     │   ├── NotFound              NOT_FOUND            404
     │   ├── DeadlineExceeded      DEADLINE_EXCEEDED    504
     │   ├── Unimplemented         UNIMPLEMENTED        501
+    │   ├── Overloaded            UNAVAILABLE          429
     │   └── ModelError            the code TensorFlow gave
     ├── LoadError             a version on disk cannot be loaded
     ├── StartError            the server cannot start; exit code 1
@@ -16,8 +17,8 @@
         ├── TimedOut              DEADLINE_EXCEEDED    504
         └── Refused               the code the server answered
 
-REST and gRPC both read `code`, and the HTTP status follows from the code alone, so the two
-cannot disagree about one fault.
+REST and gRPC both read `code`, and the HTTP status follows from it, so the two cannot disagree
+about one fault. Only too many requests have a status of their own.
 """
 
 from enum import IntEnum
@@ -78,6 +79,11 @@ class ServingError(Exception):
     code: Code = Code.INTERNAL
 
     @property
+    def http_status(self) -> int:
+        """The HTTP status of the answer."""
+        return self.code.http_status
+
+    @property
     def message(self) -> str:
         """What was wrong, the value seen, and what to do."""
         return str(self)
@@ -115,6 +121,17 @@ class Unimplemented(RequestError):
     """A part of the protocol, or a type of data, that this server does not speak."""
 
     code = Code.UNIMPLEMENTED
+
+
+class Overloaded(RequestError):
+    """There is too much to do; the same request may be answered a moment later."""
+
+    code = Code.UNAVAILABLE
+
+    @property
+    def http_status(self) -> int:
+        """Too Many Requests."""
+        return 429
 
 
 class ModelError(RequestError):

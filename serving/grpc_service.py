@@ -34,6 +34,7 @@ from serving.models_file import models_of
 from serving.predict import Prediction, predict
 from serving.registry import ModelRef, Registry
 from serving.tensor_proto import array_to_proto, arrays_from_protos
+from serving.workers import refuse_if_overloaded
 
 # Errors travel in HTTP/2 headers, which proxies bound; TF Serving cuts them here.
 _MAX_ERROR_BYTES = 1024
@@ -126,6 +127,7 @@ class _Service:
         started_s = time.monotonic()
         code = Code.INTERNAL
         try:
+            refuse_if_overloaded()
             # gRPC forgets a call whose client has given up; the model still runs for it, and the
             # process must not end under a running model.
             with self._drain.request():

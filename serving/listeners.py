@@ -5,12 +5,12 @@ loaded; and what port 0 came to is known before the first request can be answere
 """
 
 import socket
-from concurrent.futures import ThreadPoolExecutor
 
 import grpc
 
 from serving.config import ServerConfig
 from serving.errors import StartError
+from serving.workers import Workers
 
 _UNLIMITED = -1  # gRPC's default refuses messages over 4 MB, which one picture can be
 
@@ -47,7 +47,7 @@ def bind_grpc(config: ServerConfig) -> tuple[grpc.Server, int]:
         StartError: the port or the socket path is taken.
     """
     server = grpc.server(
-        ThreadPoolExecutor(config.grpc_threads, thread_name_prefix="grpc"),
+        Workers(config.grpc_threads, config.max_waiting, "grpc"),
         options=[
             ("grpc.max_receive_message_length", _UNLIMITED),
             ("grpc.max_send_message_length", _UNLIMITED),

@@ -44,6 +44,7 @@ from serving.pictures import is_picture, picture_inputs
 from serving.predict import predict
 from serving.registry import ModelRef, Registry
 from serving.servable import DEFAULT_SIGNATURE, Servable, input_types
+from serving.workers import refuse_if_overloaded
 
 _MODEL = r"/v1/models/(?P<model>[^/:]+)"
 _VERSION = r"(?:/versions/(?P<version>\d+)|/labels/(?P<label>[^/:]+))?"
@@ -71,9 +72,9 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class _Answered:
-    """A body, and which version of a model made it."""
+    """A status, a body, and which version of a model made it."""
 
-    code: Code
+    status: int
     content: bytes
     version: int | None = None
 
@@ -145,7 +146,7 @@ class RestApi:
                 if _is_form(request):
                     body = await _files_of(request)
             except HTTPException as error:
-                answered = _Answered(Code.INVALID_ARGUMENT, _error_body(f"form: {error.detail}"))
+                answered = _Answered(HTTPStatus.BAD_REQUEST, _error_body(f"form: {error.detail}"))
             else:
                 answer = partial(self._answer, request.method, path, body, request.headers)
                 loop = asyncio.get_running_loop()
@@ -155,7 +156,7 @@ class RestApi:
             headers[VERSION_HEADER] = str(answered.version)
         return Response(
             answered.content,
-            answered.code.http_status,
+            answered.status,
             headers=headers,
             media_type="application/json",
         )
@@ -168,15 +169,16 @@ class RestApi:
             if method == "POST" and (match := _POST.fullmatch(path)) and match["verb"].islower():
                 return self._post(match, _unpack(body, headers))
             if method == "GET" and (match := _GET.fullmatch(path)):
-                return _Answered(Code.OK, self._get(match))
+                return _Answered(HTTPStatus.OK, self._get(match))
             if method == "GET" and _LIST.fullmatch(path):
-                return _Answered(Code.OK, self._list_models())
+                return _Answered(HTTPStatus.OK, self._list_models())
             raise InvalidArgument(f"Malformed request: {method} {path}")
         except ServingError as error:
-            return _Answered(error.code, _error_body(error.message))
+            return _Answered(error.http_status, _error_body(error.message))
         except Exception as error:
             logger.exception("unforeseen error in %s %s", method, path)
-            return _Answered(Code.INTERNAL, _error_body(f"internal error: {error!r}"))
+            status = HTTPStatus.INTERNAL_SERVER_ERROR
+            return _Answered(status, _error_body(f"internal error: {error!r}"))
 
     def _post(self, match: re.Match[str], body: bytes | list[bytes]) -> _Answered:
         ref, verb = _model_ref(match), match["verb"]
@@ -195,13 +197,15 @@ class RestApi:
         answer, encode = _INFERENCES[verb]
         with self._registry.acquire(ref) as servable:
             prediction = answer(servable, name, examples, self._timeout_ms)
-        return _Answered(Code.OK, encode(prediction.outputs), prediction.version)
+        return _Answered(HTTPStatus.OK, encode(prediction.outputs), prediction.version)
 
     def _predict_pictures(self, ref: ModelRef, pictures: list[bytes]) -> _Answered:
         with self._registry.acquire(ref) as servable:
             inputs = picture_inputs(pictures, _input_types(servable, DEFAULT_SIGNATURE))
             prediction = predict(servable, DEFAULT_SIGNATURE, inputs, timeout_ms=self._timeout_ms)
-        return _Answered(Code.OK, encode_outputs(prediction.outputs, "row"), prediction.version)
+        return _Answered(
+            HTTPStatus.OK, encode_outputs(prediction.outputs, "row"), prediction.version
+        )
 
     def _predict(self, ref: ModelRef, body: bytes) -> _Answered:
         # Parsed before the model is looked up, as in TF Serving: bad JSON for a model that is
@@ -212,12 +216,13 @@ class RestApi:
             inputs, answer_format = decode_inputs(document, _input_types(servable, name))
             prediction = predict(servable, name, inputs, timeout_ms=self._timeout_ms)
         content = encode_outputs(prediction.outputs, answer_format)
-        return _Answered(Code.OK, content, prediction.version)
+        return _Answered(HTTPStatus.OK, content, prediction.version)
 
     def _measured(self, model_name: str, api: str, answer: Callable[[], _Answered]) -> _Answered:
         started_s = time.monotonic()
         code = Code.INTERNAL
         try:
+            refuse_if_overloaded()
             answered = answer()
             code = Code.OK
         except RequestError as error:

@@ -11,7 +11,6 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +22,7 @@ from serving.flags import parse_command_line
 from serving.listeners import bind_grpc, bind_rest, show_address
 from serving.models_file import read_models_file
 from serving.startup_noise import without_startup_noise
+from serving.workers import Workers
 
 if TYPE_CHECKING:
     from serving.health import Health
@@ -106,7 +106,7 @@ class Server:
             None if config.rest_port is None else bind_rest(config, config.rest_port)
         )
         self._health: Health | None = None
-        self._workers = ThreadPoolExecutor(config.rest_threads, thread_name_prefix="rest")
+        self._workers = Workers(config.rest_threads, config.max_waiting, "rest")
 
     def start(self) -> None:
         """Answer from now on, first that there is no model yet, and begin to load."""
