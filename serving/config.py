@@ -132,6 +132,7 @@ class LoadOptions:
     # Of all signatures, of none, or of those that are made for it (`serving.batching`).
     batches: bool | None = None
     batching: BatchOptions = field(default_factory=BatchOptions)
+    allowed_ops: frozenset[str] = frozenset()  # that reach out of the model
     has_model_batching: bool = False  # a file in a version's folder says how its requests batch
 
     def __post_init__(self) -> None:

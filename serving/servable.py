@@ -19,6 +19,7 @@ from tensorflow.core.framework import types_pb2
 from tensorflow.core.protobuf import config_pb2
 from tensorflow.python.client import pywrap_tf_session
 
+from serving.allowed_ops import check_operations
 from serving.batching import (
     AFTER_DECODE,
     DECODE,
@@ -206,6 +207,10 @@ def load_servable(name: str, version: int, path: Path, options: LoadOptions) -> 
     Raises:
         LoadError: it is damaged, incomplete, or has no graph with the tags asked for.
     """
+    try:
+        check_operations(path, options.tags, options.allowed_ops)
+    except (OSError, ValueError, ProtobufError) as error:
+        raise LoadError(Code.INVALID_ARGUMENT, f"cannot load {path}: {error}") from error
     graph = tf.Graph()
     session = tf.compat.v1.Session(graph=graph, config=_session_config(options))
     try:
