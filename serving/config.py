@@ -171,6 +171,9 @@ class ServerConfig:
     grpc_threads: int = field(default_factory=default_threads)
     max_waiting: int = 128  # requests that wait for a thread, of REST and of gRPC
     grpc_arguments: tuple[tuple[str, str | int], ...] = ()
+    rest_most_bytes: int = 2**28  # of a body, as it is sent and unpacked
+    rest_read_s: float = 60.0  # for a body to come in
+    rest_most_connections: int = 1000
     rest_timeout_ms: int = 30_000  # for the model alone, not for reading the request
     allow_cors: bool = False
     outputs_as_tensor_content: bool = False
@@ -196,6 +199,13 @@ class ServerConfig:
                 f"--port and --rest_api_port are both {self.rest_port}: gRPC and REST need "
                 "a port each"
             )
+        for flag, value in (
+            ("--rest_api_max_body_bytes", self.rest_most_bytes),
+            ("--rest_api_max_connections", self.rest_most_connections),
+            ("--rest_api_read_timeout_seconds", self.rest_read_s),
+        ):
+            if not value > 0:
+                raise UsageError(f"{flag} is {value}: give more than 0")
         if self.max_waiting < 0:
             raise UsageError(f"--max_waiting_requests is {self.max_waiting}: give 0 or more")
         for flag, n_threads in (

@@ -8,6 +8,7 @@
     │   ├── DeadlineExceeded      DEADLINE_EXCEEDED    504
     │   ├── Unimplemented         UNIMPLEMENTED        501
     │   ├── Overloaded            UNAVAILABLE          429
+    │   ├── TooLarge              RESOURCE_EXHAUSTED   413
     │   └── ModelError            the code TensorFlow gave
     ├── LoadError             a version on disk cannot be loaded
     ├── StartError            the server cannot start; exit code 1
@@ -18,7 +19,7 @@
         └── Refused               the code the server answered
 
 REST and gRPC both read `code`, and the HTTP status follows from it, so the two cannot disagree
-about one fault. Only too many requests have a status of their own.
+about one fault. Only too many and too large requests have a status of their own.
 """
 
 from enum import IntEnum
@@ -132,6 +133,17 @@ class Overloaded(RequestError):
     def http_status(self) -> int:
         """Too Many Requests."""
         return 429
+
+
+class TooLarge(RequestError):
+    """A request of more bytes than the server takes."""
+
+    code = Code.RESOURCE_EXHAUSTED
+
+    @property
+    def http_status(self) -> int:
+        """Content Too Large."""
+        return 413
 
 
 class ModelError(RequestError):

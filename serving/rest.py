@@ -5,7 +5,6 @@ name and what a malformed request is part of the protocol.
 """
 
 import asyncio
-import gzip
 import logging
 import re
 import time
@@ -27,7 +26,14 @@ from starlette.routing import Route
 
 from serving import metrics as prometheus
 from serving.drain import Drain
-from serving.errors import Code, InvalidArgument, RequestError, ServingError
+from serving.errors import (
+    Code,
+    DeadlineExceeded,
+    InvalidArgument,
+    RequestError,
+    ServingError,
+    TooLarge,
+)
 from serving.examples import examples_from_json
 from serving.inference import classify, regress
 from serving.json_codec import (
@@ -94,6 +100,8 @@ class RestApi:
         executor: Executor,
         *,
         timeout_ms: int,
+        most_bytes: int,
+        read_s: float,
         allow_cors: bool,
     ) -> None:
         self._registry = registry
@@ -101,6 +109,7 @@ class RestApi:
         self._drain = drain
         self._executor = executor
         self._timeout_ms = timeout_ms
+        self._most_bytes, self._read_s = most_bytes, read_s
         self._headers = _CORS_HEADERS if allow_cors else {}
 
     def build(self) -> Starlette:
@@ -141,12 +150,20 @@ class RestApi:
             status = HTTPStatus.OK if has_origin else HTTPStatus.BAD_REQUEST
             return Response(status_code=status, headers=self._headers)
         with self._drain.request():
-            body: bytes | list[bytes] = await request.body()
             try:
+                body: bytes | list[bytes] = await self._read_body(request)
                 if _is_form(request):
                     body = await _files_of(request)
             except HTTPException as error:
                 answered = _Answered(HTTPStatus.BAD_REQUEST, _error_body(f"form: {error.detail}"))
+            except ServingError as error:
+                # What is still coming is not read: the connection ends.
+                return Response(
+                    _error_body(error.message),
+                    error.http_status,
+                    headers={**self._headers, "Connection": "close"},
+                    media_type="application/json",
+                )
             else:
                 answer = partial(self._answer, request.method, path, body, request.headers)
                 loop = asyncio.get_running_loop()
@@ -161,13 +178,62 @@ class RestApi:
             media_type="application/json",
         )
 
+    async def _read_body(self, request: Request) -> bytes:
+        """Read a body, and stop as soon as it is too large or too slow.
+
+        Raises:
+            TooLarge: it has more bytes than the server takes.
+            DeadlineExceeded: it has not come in in time.
+        """
+        announced = request.headers.get("content-length", "")
+        if announced.isdigit() and int(announced) > self._most_bytes:
+            raise self._too_large("a body", int(announced))
+        parts, size = [], 0
+        try:
+            async with asyncio.timeout(self._read_s):
+                async for part in request.stream():
+                    parts.append(part)
+                    size += len(part)
+                    if size > self._most_bytes:
+                        raise self._too_large("a body", size)
+        except TimeoutError as error:
+            raise DeadlineExceeded(
+                f"the body did not come in within {self._read_s:g} s: {size:,} bytes did"
+            ) from error
+        body = b"".join(parts)
+        request._body = body  # where the reader of forms finds it
+        return body
+
+    def _unpack(self, body: bytes | list[bytes], headers: Mapping[str, str]) -> bytes | list[bytes]:
+        if isinstance(body, list) or headers.get("content-encoding", "").lower() != "gzip":
+            return body
+        unpacked, rest = bytearray(), body
+        try:
+            while rest:  # of one member after the other
+                member = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
+                unpacked += member.decompress(rest, self._most_bytes + 1 - len(unpacked))
+                if len(unpacked) > self._most_bytes:
+                    raise self._too_large("a body that is unpacked", len(unpacked))
+                if not member.eof:
+                    raise EOFError("the end is missing")
+                rest = member.unused_data.lstrip(b"\0")
+        except (EOFError, zlib.error) as error:
+            raise InvalidArgument(f"Failed to uncompress the gzip body: {error}") from error
+        return bytes(unpacked)
+
+    def _too_large(self, what: str, size: int) -> TooLarge:
+        return TooLarge(
+            f"{what} of {size:,} bytes or more: this server takes {self._most_bytes:,} "
+            "(--rest_api_max_body_bytes)"
+        )
+
     def _answer(
         self, method: str, path: str, body: bytes | list[bytes], headers: Mapping[str, str]
     ) -> _Answered:
         try:
             # The verb is compared exactly, though the rest of the path ignores case.
             if method == "POST" and (match := _POST.fullmatch(path)) and match["verb"].islower():
-                return self._post(match, _unpack(body, headers))
+                return self._post(match, self._unpack(body, headers))
             if method == "GET" and (match := _GET.fullmatch(path)):
                 return _Answered(HTTPStatus.OK, self._get(match))
             if method == "GET" and _LIST.fullmatch(path):
@@ -283,15 +349,6 @@ def _model_ref(match: re.Match[str]) -> ModelRef:
         version=None if version is None else int(version),
         label=unquote(match["label"] or ""),
     )
-
-
-def _unpack(body: bytes | list[bytes], headers: Mapping[str, str]) -> bytes | list[bytes]:
-    if isinstance(body, list) or headers.get("content-encoding", "").lower() != "gzip":
-        return body
-    try:
-        return gzip.decompress(body)
-    except (OSError, EOFError, zlib.error) as error:
-        raise InvalidArgument(f"Failed to uncompress the gzip body: {error}") from error
 
 
 def _error_body(message: str) -> bytes:

@@ -196,6 +196,8 @@ class Server:
             self._drain,
             self._workers,
             timeout_ms=self._config.rest_timeout_ms,
+            most_bytes=self._config.rest_most_bytes,
+            read_s=self._config.rest_read_s,
             allow_cors=self._config.allow_cors,
         )
         self._uvicorn = uvicorn.Server(
@@ -206,6 +208,7 @@ class Server:
                 access_log=False,
                 lifespan="off",
                 ws="none",
+                limit_concurrency=self._config.rest_most_connections,
                 timeout_graceful_shutdown=1,  # `stop` has waited for the requests before
             )
         )

@@ -17,6 +17,9 @@ from serving.errors import InvalidArgument, Unimplemented
 from serving.servable import Array
 
 
+_MOST_FILLED_BYTES = 2**28
+
+
 def arrays_from_protos(protos: Mapping[str, Any]) -> dict[str, Array]:
     """Read the tensors of a request: `tensor_content`, typed fields, or one value that fills it.
 
@@ -63,6 +66,12 @@ def _read(name: str, proto: Any) -> Array:
     shape = [dim.size for dim in proto.tensor_shape.dim]
     if proto.tensor_shape.unknown_rank or any(size < 0 for size in shape):
         raise InvalidArgument(f"tensor parsing error: {name}: shape {shape} is not fully known")
+    # One value may stand for all, so that a few bytes may ask for all memory that there is.
+    if 8 * math.prod(shape) > max(_MOST_FILLED_BYTES, 8 * proto.ByteSize()):
+        raise InvalidArgument(
+            f"tensor parsing error: {name}: shape {shape} of {proto.ByteSize():,} bytes: one value "
+            f"is repeated up to {_MOST_FILLED_BYTES // 8:,} times"
+        )
     if proto.dtype == types_pb2.DT_STRING and len(proto.string_val) == math.prod(shape):
         # Encoded pictures, mostly; without the detours for all types.
         strings = np.empty(len(proto.string_val), object)
