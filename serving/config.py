@@ -166,6 +166,8 @@ class ServerConfig:
     host: str = "127.0.0.1"
     grpc_port: int = 8500  # 0 takes a free one
     grpc_socket_path: str = ""
+    grpc_tls_file: Path | None = None  # `serving.tls`; the UNIX socket stays in the clear
+    rest_tls_file: Path | None = None
     rest_port: int | None = 8501  # 0 takes a free one; None serves no REST
     rest_threads: int = field(default_factory=default_threads)
     grpc_threads: int = field(default_factory=default_threads)

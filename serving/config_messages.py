@@ -1,6 +1,7 @@
 """TF Serving's configuration messages that tensorflow-serving-api does not bring along.
 
-Field numbers and types are those of tensorflow/serving: `session_bundle_config.proto`.
+Field numbers and types are those of tensorflow/serving: `session_bundle_config.proto` and
+`ssl_config.proto`.
 """
 
 from typing import Any
@@ -23,6 +24,12 @@ _FIELDS: dict[str, dict[str, tuple[int, str | int, bool]]] = {
         "pad_variable_length_inputs": (7, _FIELD.TYPE_BOOL, False),
         "enable_large_batch_splitting": (8, "BoolValue", False),
         "max_execution_batch_size": (9, "Int64Value", False),
+    },
+    "SSLConfig": {
+        "server_key": (1, _FIELD.TYPE_STRING, False),
+        "server_cert": (2, _FIELD.TYPE_STRING, False),
+        "custom_ca": (3, _FIELD.TYPE_STRING, False),
+        "client_verify": (4, _FIELD.TYPE_BOOL, False),
     },
 }
 
@@ -48,3 +55,4 @@ def _build(name: str) -> Any:
 
 
 BatchingParameters: Any = _build("BatchingParameters")
+SSLConfig: Any = _build("SSLConfig")

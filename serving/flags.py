@@ -68,6 +68,8 @@ _FLAGS = (
     Flag("enable_serialization_as_tensor_content", bool, False, "answer gRPC in raw bytes"),
     Flag("enable_grpc_healthcheck_service", bool, False, "answer grpc.health.v1"),
     Flag("version", bool, False, "print the versions and end"),
+    Flag("ssl_config_file", str, "", "text protobuf: SSLConfig, TLS for gRPC"),
+    Flag("rest_api_ssl_config_file", str, "", "the same for REST (not in tensorflow_model_server)"),
     Flag("rest_api_max_body_bytes", int, 2**28, "of a body (not in tensorflow_model_server)"),
     Flag("rest_api_max_connections", int, 1000, "at a time (not in tensorflow_model_server)"),
     Flag("rest_api_read_timeout_seconds", float, 60.0, "for a body (ours)"),
@@ -99,10 +101,7 @@ _WITHOUT_EFFECT = (
 )
 
 # Passing these over would serve something else, or in the clear what was to be encrypted.
-_REFUSED = (
-    Flag("ssl_config_file", str, "", "put a proxy that speaks TLS in front"),
-    Flag("use_alts_credentials", bool, False, "put a proxy that encrypts in front"),
-)
+_REFUSED = (Flag("use_alts_credentials", bool, False, "put a proxy that encrypts in front"),)
 
 _ALL = {flag.name: flag for flag in (*_FLAGS, *_WITHOUT_EFFECT, *_REFUSED)}
 _BOOLEANS = {"true": True, "1": True, "false": False, "0": False}
@@ -173,7 +172,7 @@ def _config_of_flags(values: dict[str, Any], given: set[str]) -> ServerConfig:
     models = () if file else (ModelConfig(name=values["model_name"], base_path=Path(path)),)
     return ServerConfig(
         models=models,
-        models_file=Path(file) if file else None,
+        models_file=_path_of(file),
         host=values["host"] or "0.0.0.0",
         rest_port=values["rest_api_port"] or None,
         **_shared_fields(values, given),
@@ -198,6 +197,8 @@ def _shared_fields(values: dict[str, Any], given: set[str]) -> dict[str, Any]:
         ),
         "grpc_port": values["port"],
         "grpc_socket_path": values["grpc_socket_path"],
+        "grpc_tls_file": _path_of(values["ssl_config_file"]),
+        "rest_tls_file": _path_of(values["rest_api_ssl_config_file"]),
         "rest_threads": values["rest_api_num_threads"] or default_threads(),
         "grpc_threads": values["grpc_max_threads"] or default_threads(),
         "grpc_arguments": _parse_channel_arguments(values["grpc_channel_arguments"]),
@@ -217,6 +218,10 @@ def _shared_fields(values: dict[str, Any], given: set[str]) -> dict[str, Any]:
         "load_retry_s": values["load_retry_interval_micros"] / 1e6,
         "shutdown_grace_s": values["shutdown_grace_seconds"],
     }
+
+
+def _path_of(value: str) -> Path | None:
+    return Path(value) if value else None
 
 
 def _check_contradictions(values: dict[str, Any], given: set[str]) -> None:

@@ -10,6 +10,7 @@ import grpc
 
 from serving.config import ServerConfig
 from serving.errors import StartError
+from serving.tls import read_tls_file
 from serving.workers import Workers
 
 _UNLIMITED = -1  # gRPC's default refuses messages over 4 MB, which one picture can be
@@ -44,7 +45,7 @@ def bind_grpc(config: ServerConfig) -> tuple[grpc.Server, int]:
     """Make a gRPC server that has its port, but is not started, and give the port.
 
     Raises:
-        StartError: the port or the socket path is taken.
+        StartError: the port or the socket path is taken, or the keys are none.
     """
     server = grpc.server(
         Workers(config.grpc_threads, config.max_waiting, "grpc"),
@@ -56,8 +57,14 @@ def bind_grpc(config: ServerConfig) -> tuple[grpc.Server, int]:
             *config.grpc_arguments,
         ],
     )
+    tls = None if config.grpc_tls_file is None else read_tls_file(config.grpc_tls_file)
+    address = show_address(config.host, config.grpc_port)
     try:
-        port = server.add_insecure_port(show_address(config.host, config.grpc_port))
+        port = (
+            server.add_insecure_port(address)
+            if tls is None
+            else server.add_secure_port(address, tls.for_grpc())
+        )
     except RuntimeError as error:
         raise _cannot_listen("gRPC", config.host, config.grpc_port, "--port", error) from error
     if config.grpc_socket_path:

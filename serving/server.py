@@ -22,6 +22,7 @@ from serving.flags import parse_command_line
 from serving.listeners import bind_grpc, bind_rest, show_address
 from serving.models_file import read_models_file
 from serving.startup_noise import without_startup_noise
+from serving.tls import read_tls_file
 from serving.workers import Workers
 
 if TYPE_CHECKING:
@@ -105,6 +106,8 @@ class Server:
         self._rest_socket = (
             None if config.rest_port is None else bind_rest(config, config.rest_port)
         )
+        tls = None if config.rest_tls_file is None else read_tls_file(config.rest_tls_file)
+        self._rest_tls = None if tls is None else tls.for_rest()
         self._health: Health | None = None
         self._workers = Workers(config.rest_threads, config.max_waiting, "rest")
 
@@ -200,18 +203,19 @@ class Server:
             read_s=self._config.rest_read_s,
             allow_cors=self._config.allow_cors,
         )
-        self._uvicorn = uvicorn.Server(
-            uvicorn.Config(
-                api.build(),
-                log_config=None,
-                log_level="warning",
-                access_log=False,
-                lifespan="off",
-                ws="none",
-                limit_concurrency=self._config.rest_most_connections,
-                timeout_graceful_shutdown=1,  # `stop` has waited for the requests before
-            )
+        config = uvicorn.Config(
+            api.build(),
+            log_config=None,
+            log_level="warning",
+            access_log=False,
+            lifespan="off",
+            ws="none",
+            limit_concurrency=self._config.rest_most_connections,
+            timeout_graceful_shutdown=1,  # `stop` has waited for the requests before
         )
+        config.load()
+        config.ssl = self._rest_tls  # which it would read from files of its own
+        self._uvicorn = uvicorn.Server(config)
         self._rest_thread = threading.Thread(
             target=self._uvicorn.run,
             kwargs={"sockets": [self._rest_socket]},
@@ -224,7 +228,8 @@ class Server:
         addresses = [f"gRPC  {show_address(self._config.host, self._grpc_port)}"]
         if self._rest_socket is not None:
             port = self._rest_socket.getsockname()[1]
-            addresses.insert(0, f"REST  http://{show_address(self._config.host, port)}")
+            scheme = "http" if self._rest_tls is None else "https"
+            addresses.insert(0, f"REST  {scheme}://{show_address(self._config.host, port)}")
         return addresses
 
 

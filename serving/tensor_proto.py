@@ -16,7 +16,6 @@ from tensorflow.core.framework import tensor_pb2, types_pb2
 from serving.errors import InvalidArgument, Unimplemented
 from serving.servable import Array
 
-
 _MOST_FILLED_BYTES = 2**28
 
 

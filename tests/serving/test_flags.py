@@ -135,7 +135,7 @@ def test_batching_is_asked_for_forbidden_or_left_to_the_model(tmp_path: Path) ->
         (("models", "--batching_parameters_file=x"), "needs --enable_batching"),
         (("models", "--enable_per_model_batching_parameters"), "needs --enable_batching"),
         (("models", "--model_config_file=x"), r"PATH \(models\) and --model_config_file"),
-        (("models", "--ssl_config_file=x"), "--ssl_config_file is not supported"),
+        (("models", "--use_alts_credentials"), "--use_alts_credentials is not supported"),
         (("--model_base_path=x", "--model_name=a/b"), "model name 'a/b' cannot be used in a URL"),
         (("models", "--per_process_gpu_memory_fraction=2"), "give a number from 0 to 1"),
         (("models", "--grpc_channel_arguments=x"), "write it as key=value"),
