@@ -68,6 +68,7 @@ _FLAGS = (
     Flag("enable_serialization_as_tensor_content", bool, False, "answer gRPC in raw bytes"),
     Flag("enable_grpc_healthcheck_service", bool, False, "answer grpc.health.v1"),
     Flag("version", bool, False, "print the versions and end"),
+    Flag("check", bool, False, "look at files and paths, and end (not in tensorflow_model_server)"),
     Flag("ssl_config_file", str, "", "text protobuf: SSLConfig, TLS for gRPC"),
     Flag("rest_api_ssl_config_file", str, "", "the same for REST (not in tensorflow_model_server)"),
     Flag("rest_api_max_body_bytes", int, 2**28, "of a body (not in tensorflow_model_server)"),
@@ -111,12 +112,13 @@ _BOOLEANS = {"true": True, "1": True, "false": False, "0": False}
 class CommandLine:
     """What the words of the command line come to.
 
-    `config` is None where only the versions are to be printed. `without_effect` are the flags
-    that were given and do nothing here.
+    `only_checks` is whether it is to be looked at and not served. `config` is None where only the
+    versions are to be printed. `without_effect` are the flags that were given and do nothing here.
     """
 
     config: ServerConfig | None
     without_effect: tuple[str, ...]
+    only_checks: bool = False
 
 
 def parse_command_line(words: Sequence[str]) -> CommandLine:
@@ -143,7 +145,7 @@ def parse_command_line(words: Sequence[str]) -> CommandLine:
             "Put the models into one folder"
         )
     config = _config_of_path(values, given, paths[0]) if paths else _config_of_flags(values, given)
-    return CommandLine(config, without_effect)
+    return CommandLine(config, without_effect, only_checks=values["check"])
 
 
 def _config_of_path(values: dict[str, Any], given: set[str], path: str) -> ServerConfig:

@@ -14,13 +14,12 @@ from collections.abc import Sequence
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
+from serving.check import check_config, check_paths
 from serving.config import ServerConfig
-from serving.directory import check_base_path, check_folder
 from serving.drain import Drain
 from serving.errors import StartError
 from serving.flags import parse_command_line
 from serving.listeners import bind_grpc, bind_rest, show_address
-from serving.models_file import read_models_file
 from serving.startup_noise import without_startup_noise
 from serving.tls import read_tls_file
 from serving.workers import Workers
@@ -47,6 +46,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             return 0
         for flag in command.without_effect:
             logger.warning("--%s has no effect here", flag)
+        if command.only_checks:
+            for line in check_config(command.config):
+                sys.stdout.write(f"{line}\n")
+            return 0
         return serve(command.config)
     except StartError as error:
         sys.stderr.write(f"error: {error.message}\n")
@@ -65,7 +68,7 @@ def serve(config: ServerConfig) -> int:
     Raises:
         StartError: a path is missing or holds no versions, or a port is taken.
     """
-    _check_paths(config)
+    check_paths(config)
     server = Server(config)
     stop = threading.Event()
 
@@ -231,17 +234,6 @@ class Server:
             scheme = "http" if self._rest_tls is None else "https"
             addresses.insert(0, f"REST  {scheme}://{show_address(self._config.host, port)}")
         return addresses
-
-
-def _check_paths(config: ServerConfig) -> None:
-    file = config.models_file
-    models = config.models if file is None else read_models_file(file)
-    if config.wait_for_paths:
-        return
-    if config.folder is not None:
-        check_folder(config.folder)
-    for model in models:
-        check_base_path(model.base_path)
 
 
 def _quieten_tensorflow() -> None:
