@@ -41,6 +41,25 @@ class VersionPolicy:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LogConfig:
+    """Where a sample of requests is kept.
+
+    Attributes:
+        prefix: of the files' paths.
+        sampling_rate: share of the requests, 0 to 1.
+    """
+
+    prefix: str
+    sampling_rate: float
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.sampling_rate <= 1:
+            raise UsageError(f"the sampling rate is {self.sampling_rate}: give a number of 0 to 1")
+        if not self.prefix:
+            raise UsageError("requests are to be logged, and no prefix of files says where")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ModelConfig:
     """One model of a server.
 
@@ -49,12 +68,14 @@ class ModelConfig:
         base_path: the folder of its numbered versions.
         policy: which of them are served.
         labels: names of versions, such as `stable`, that requests may use in place of numbers.
+        log: of its requests; None is the server's.
     """
 
     name: str
     base_path: Path
     policy: VersionPolicy = field(default_factory=VersionPolicy)
     labels: Mapping[str, int] = field(default_factory=dict)
+    log: LogConfig | None = None
 
     def __post_init__(self) -> None:
         # The name is one segment of the URL, where a colon starts the verb (`:predict`).
@@ -162,6 +183,7 @@ class ServerConfig:
     wait_for_paths: bool = False  # rather than end where a path is missing at the start
     allow_labels_of_absent_versions: bool = False  # for labels that are new
     load: LoadOptions = field(default_factory=LoadOptions)
+    request_log: LogConfig | None = None  # of models whose own configuration has none
 
     host: str = "127.0.0.1"
     grpc_port: int = 8500  # 0 takes a free one

@@ -13,7 +13,14 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from serving.batching_file import read_batching_file, tf_serving_defaults
-from serving.config import BatchOptions, LoadOptions, ModelConfig, ServerConfig, default_threads
+from serving.config import (
+    BatchOptions,
+    LoadOptions,
+    LogConfig,
+    ModelConfig,
+    ServerConfig,
+    default_threads,
+)
 from serving.errors import UsageError
 
 USAGE = """\
@@ -71,6 +78,8 @@ _FLAGS = (
     Flag("check", bool, False, "look at files and paths, and end (not in tensorflow_model_server)"),
     Flag("ssl_config_file", str, "", "text protobuf: SSLConfig, TLS for gRPC"),
     Flag("rest_api_ssl_config_file", str, "", "the same for REST (not in tensorflow_model_server)"),
+    Flag("request_log_prefix", str, "", "of TFRecord files (not in tensorflow_model_server)"),
+    Flag("request_log_sampling_rate", float, 0.01, "of requests (not in tensorflow_model_server)"),
     Flag("rest_api_max_body_bytes", int, 2**28, "of a body (not in tensorflow_model_server)"),
     Flag("rest_api_max_connections", int, 1000, "at a time (not in tensorflow_model_server)"),
     Flag("rest_api_read_timeout_seconds", float, 60.0, "for a body (ours)"),
@@ -197,6 +206,7 @@ def _shared_fields(values: dict[str, Any], given: set[str]) -> dict[str, Any]:
             allowed_ops=frozenset(filter(None, values["allow_ops"].split(","))),
             has_model_batching=values["enable_per_model_batching_parameters"],
         ),
+        "request_log": _request_log(values),
         "grpc_port": values["port"],
         "grpc_socket_path": values["grpc_socket_path"],
         "grpc_tls_file": _path_of(values["ssl_config_file"]),
@@ -220,6 +230,15 @@ def _shared_fields(values: dict[str, Any], given: set[str]) -> dict[str, Any]:
         "load_retry_s": values["load_retry_interval_micros"] / 1e6,
         "shutdown_grace_s": values["shutdown_grace_seconds"],
     }
+
+
+def _request_log(values: dict[str, Any]) -> LogConfig | None:
+    prefix = values["request_log_prefix"]
+    return (
+        LogConfig(prefix=prefix, sampling_rate=values["request_log_sampling_rate"])
+        if prefix
+        else None
+    )
 
 
 def _path_of(value: str) -> Path | None:

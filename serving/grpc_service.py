@@ -33,6 +33,7 @@ from serving.metrics import Metrics
 from serving.models_file import models_of
 from serving.predict import Prediction, predict
 from serving.registry import ModelRef, Registry
+from serving.request_log import RequestLogs, record_of
 from serving.tensor_proto import array_to_proto, arrays_from_protos
 from serving.workers import refuse_if_overloaded
 
@@ -60,11 +61,12 @@ def build_handlers(
     loader: Loader,
     metrics: Metrics,
     drain: Drain,
+    logs: RequestLogs,
     *,
     as_tensor_content: bool,
 ) -> "tuple[grpc.GenericRpcHandler[Any, Any], ...]":
     """Build the handlers of both services, to be added to a gRPC server."""
-    service = _Service(registry, loader, metrics, drain, as_tensor_content)
+    service = _Service(registry, loader, metrics, drain, logs, as_tensor_content)
     return (
         grpc.method_handlers_generic_handler(
             _PREDICTION_SERVICE,
@@ -101,12 +103,14 @@ class _Service:
         loader: Loader,
         metrics: Metrics,
         drain: Drain,
+        logs: RequestLogs,
         as_tensor_content: bool,
     ) -> None:
         self._registry = registry
         self._loader = loader
         self._metrics = metrics
         self._drain = drain
+        self._logs = logs
         self._as_tensor_content = as_tensor_content
 
     def predict(self, request: Any, context: grpc.ServicerContext) -> Any:
@@ -138,6 +142,8 @@ class _Service:
                     )
                 answer = answer_to(request, model_timeout_ms(left_s))
             code = Code.OK
+            if self._logs.draws(name := _first_spec(request).name):
+                self._logs.write(name, record_of(_LOGS[api], request, answer))
         except RequestError as error:
             code = error.code
             raise
@@ -230,6 +236,14 @@ def _fill_values(result: Any, prediction: Prediction) -> None:
 _TASKS = {
     CLASSIFY: (classify, "classification_result", _fill_classes),
     REGRESS: (regress, "regression_result", _fill_values),
+}
+
+
+_LOGS = {
+    "Predict": "predict_log",
+    "Classify": "classify_log",
+    "Regress": "regress_log",
+    "MultiInference": "multi_inference_log",
 }
 
 

@@ -7,7 +7,7 @@ warmed up, then it is published, and only then is the old one retired.
 import logging
 import threading
 import time
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 
 from serving.config import ModelConfig, ServerConfig
 from serving.directory import VersionFolder, find_models, find_versions
@@ -34,14 +34,25 @@ logger = logging.getLogger(__name__)
 class Loader:
     """Keeps a registry in line with the file system, and with what is to be served."""
 
-    def __init__(self, config: ServerConfig, registry: Registry) -> None:
+    def __init__(
+        self,
+        config: ServerConfig,
+        registry: Registry,
+        on_models: Callable[[Sequence[ModelConfig]], None] = lambda models: None,
+    ) -> None:
         """Read what is to be served.
+
+        Args:
+            config: of the server.
+            registry: to keep in line.
+            on_models: told the models that a file or a reload call asks for.
 
         Raises:
             StartError: the file that says so is wrong.
         """
         self._config = config
         self._registry = registry
+        self._on_models = on_models
         self._seen: dict[str, dict[int, VersionFolder]] = {}
         self._failures: dict[tuple[str, int], Failure] = {}
         self._said: dict[str, str] = {}
@@ -51,6 +62,7 @@ class Loader:
         if config.models_file is not None:
             self._models = read_models_file(config.models_file)
             self._file_read_s = time.monotonic()
+        self._on_models(self._models)
         for model in self._find_models():
             registry.expect(model.name)
 
@@ -126,6 +138,7 @@ class Loader:
                 self._seen.pop(name, None)
                 self._forget_failures(name)
         self._models = models
+        self._on_models(models)
 
     def _check_reloaded(self, models: Sequence[ModelConfig], new: Sequence[ModelConfig]) -> None:
         for model in new:

@@ -15,7 +15,7 @@ from typing import Any
 from google.protobuf import text_format
 from tensorflow_serving.config import model_server_config_pb2
 
-from serving.config import ModelConfig, VersionPolicy
+from serving.config import LogConfig, ModelConfig, VersionPolicy
 from serving.errors import InvalidArgument, StartError
 
 _PLATFORM = "tensorflow"
@@ -80,8 +80,9 @@ def _model(config: Any) -> ModelConfig:
             base_path=path,
             policy=_policy(config),
             labels=dict(config.version_labels),
+            log=_log(config),
         )
-    except StartError as error:  # a name that cannot be used
+    except StartError as error:  # a name or a rate that cannot be used
         raise InvalidArgument(error.message) from error
 
 
@@ -102,6 +103,16 @@ def _check_platform(config: Any) -> None:
         raise InvalidArgument(
             f"model {config.name}: platform {platform} is not supported: only {_PLATFORM} is"
         )
+
+
+def _log(config: Any) -> LogConfig | None:
+    if not config.HasField("logging_config"):
+        return None
+    logging = config.logging_config
+    return LogConfig(
+        prefix=logging.log_collector_config.filename_prefix,
+        sampling_rate=logging.sampling_config.sampling_rate,
+    )
 
 
 def _policy(config: Any) -> VersionPolicy:

@@ -47,9 +47,10 @@ from serving.json_document import parse_document
 from serving.metadata import metadata_json, status_json
 from serving.metrics import Metrics
 from serving.pictures import is_picture, picture_inputs
-from serving.predict import predict
+from serving.predict import Prediction, predict
 from serving.registry import ModelRef, Registry
-from serving.servable import DEFAULT_SIGNATURE, Servable, input_types
+from serving.request_log import RequestLogs, record_of_examples, record_of_predict
+from serving.servable import DEFAULT_SIGNATURE, Array, Servable, input_types
 from serving.workers import refuse_if_overloaded
 
 _MODEL = r"/v1/models/(?P<model>[^/:]+)"
@@ -97,6 +98,7 @@ class RestApi:
         registry: Registry,
         metrics: Metrics,
         drain: Drain,
+        logs: RequestLogs,
         executor: Executor,
         *,
         timeout_ms: int,
@@ -107,6 +109,7 @@ class RestApi:
         self._registry = registry
         self._metrics = metrics
         self._drain = drain
+        self._logs = logs
         self._executor = executor
         self._timeout_ms = timeout_ms
         self._most_bytes, self._read_s = most_bytes, read_s
@@ -263,12 +266,16 @@ class RestApi:
         answer, encode = _INFERENCES[verb]
         with self._registry.acquire(ref) as servable:
             prediction = answer(servable, name, examples, self._timeout_ms)
+        if self._logs.draws(ref.name):
+            record = record_of_examples(f"{verb}_log", prediction, examples)
+            self._logs.write(ref.name, record)
         return _Answered(HTTPStatus.OK, encode(prediction.outputs), prediction.version)
 
     def _predict_pictures(self, ref: ModelRef, pictures: list[bytes]) -> _Answered:
         with self._registry.acquire(ref) as servable:
             inputs = picture_inputs(pictures, _input_types(servable, DEFAULT_SIGNATURE))
             prediction = predict(servable, DEFAULT_SIGNATURE, inputs, timeout_ms=self._timeout_ms)
+        self._log(prediction, inputs)
         return _Answered(
             HTTPStatus.OK, encode_outputs(prediction.outputs, "row"), prediction.version
         )
@@ -281,8 +288,13 @@ class RestApi:
         with self._registry.acquire(ref) as servable:
             inputs, answer_format = decode_inputs(document, _input_types(servable, name))
             prediction = predict(servable, name, inputs, timeout_ms=self._timeout_ms)
+        self._log(prediction, inputs)
         content = encode_outputs(prediction.outputs, answer_format)
         return _Answered(HTTPStatus.OK, content, prediction.version)
+
+    def _log(self, prediction: Prediction, inputs: Mapping[str, Array]) -> None:
+        if self._logs.draws(prediction.model_name):
+            self._logs.write(prediction.model_name, record_of_predict(prediction, inputs))
 
     def _measured(self, model_name: str, api: str, answer: Callable[[], _Answered]) -> _Answered:
         started_s = time.monotonic()

@@ -126,9 +126,11 @@ class Server:
         from serving.loader import Loader
         from serving.metrics import Metrics
         from serving.registry import Registry
+        from serving.request_log import RequestLogs
 
         self._registry = Registry()
-        self._loader = Loader(self._config, self._registry)
+        self._logs = RequestLogs(self._config.request_log)
+        self._loader = Loader(self._config, self._registry, self._logs.update)
         metrics = Metrics()
         self._grpc.add_generic_rpc_handlers(
             build_handlers(
@@ -136,6 +138,7 @@ class Server:
                 self._loader,
                 metrics,
                 self._drain,
+                self._logs,
                 as_tensor_content=self._config.outputs_as_tensor_content,
             )
         )
@@ -179,6 +182,7 @@ class Server:
         if self._rest_socket is not None:
             self._uvicorn.should_exit = True
             self._rest_thread.join(timeout=2)
+        self._logs.close()
         if not finished:
             logger.error(
                 "ended with requests unanswered after %g s; raise --shutdown_grace_seconds",
@@ -200,6 +204,7 @@ class Server:
             self._registry,
             metrics,
             self._drain,
+            self._logs,
             self._workers,
             timeout_ms=self._config.rest_timeout_ms,
             most_bytes=self._config.rest_most_bytes,
