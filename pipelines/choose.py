@@ -50,7 +50,15 @@ AUTO_SHARE = 0.1
 
 
 class NoTime(ConfigError):
-    """Say that a time budget is too small even for the cheapest backbone, and what would do."""
+    """Say that a time budget is too small even for the cheapest backbone, and what would do.
+
+    Attributes:
+        needed_s: seconds that would do.
+    """
+
+    def __init__(self, message: str, needed_s: float) -> None:
+        super().__init__(message)
+        self.needed_s = needed_s
 
 
 def choose(
@@ -141,7 +149,14 @@ def settle_backbone(plan: Plan, say: Callable[[str], None]) -> Plan:
     try:
         choice = choose(plan.config, plan.data, budget_s=budget_s, say=say)
     except NoTime as error:
-        row, reason = plan.backbone, f"{plan.backbone.name} is taken untried: {error}"
+        row, why = plan.backbone, str(error)
+        if of_run is not None:
+            why = (
+                f"{duration_words(budget_s)} of the time budget are too short to choose in; "
+                f"--time-budget {math.ceil(error.needed_s / AUTO_SHARE)}s would do, or name one "
+                "with --backbone"
+            )
+        reason = f"{row.name} is taken untried: {why}"
         say(f"warning: {reason}")
     else:
         for line in ranking_lines(choice):
@@ -291,7 +306,8 @@ def _sample(
         raise NoTime(
             f"{duration_words(clock.budget_s)} are too short: {works[0].name}, the cheapest "
             f"backbone here, alone takes about {needed_s} s for {least:,} of {count:,} pictures; "
-            f"pass --time-budget {needed_s}s or more"
+            f"pass --time-budget {needed_s}s or more",
+            needed_s,
         )
     taken = count if share == 1 else max(least, int(share * count))
     pictures, validates = pool.pictures.take(np.arange(taken)), pool.validates[:taken]

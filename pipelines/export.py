@@ -171,7 +171,13 @@ def _write_model(weights: Path, record: RunRecord, version: Path) -> None:
             taps=record.taps,
             hidden=record.config.model.hidden,
         )
-        classifier.model.load_weights(weights)
+        try:
+            classifier.model.load_weights(weights)
+        except (OSError, ValueError, KeyError) as error:
+            raise ExportError(
+                f"{weights} is damaged or belongs to another network: {error}. To train them "
+                f"again, or further: tl finetune --resume {weights.parent}"
+            ) from error
     finally:
         keras.config.set_dtype_policy(policy)
     model = classifier.model

@@ -129,7 +129,9 @@ def resume(
     """
     checkpoint = resumption.checkpoint
     if checkpoint is None:
-        say("the run had no checkpoint yet: it begins again, in the same folder")
+        found = any((resumption.folder / CHECKPOINTS).glob("*.npz"))
+        what = "no checkpoint of the run is whole" if found else "the run had no checkpoint yet"
+        say(f"{what}: it begins again, in the same folder")
     else:
         say(f"going on from {checkpoint.path}")
     changed = [

@@ -181,7 +181,9 @@ def _candidates(config: RunConfig, size: tuple[int, int] | None) -> tuple[Backbo
 def _stand_in(candidates: tuple[Backbone, ...]) -> tuple[Backbone, Weights | None, str]:
     """Return what is taken where the choice cannot be made in the time it may take."""
     preferred, shipped = find_backbone("mobilenet_v2"), find_backbone("tl_small")
-    taken = next((one for one in (preferred, shipped) if one in candidates), candidates[0])
+    # What was pretrained on ImageNet knows more than what is shipped here, whatever it is.
+    others = sorted((one for one in candidates if one != shipped), key=lambda one: one.parameters)
+    taken = preferred if preferred in candidates else [*others, shipped][0]
     names = ", ".join(one.name for one in candidates)
     reason = f"auto: chosen as by `tl choose` when it runs, among {names}"
     return taken, None, reason
@@ -198,6 +200,9 @@ def _backbone(
         if config.model.weights not in ("auto", "imagenet"):  # those may need the network
             resolve_weights(backbone, config.model.weights, image_size=size)
         return backbone, None, None
+    if config.model.weights not in ("auto", "imagenet"):
+        choice = choose_backbone("auto", config.model.weights, image_size=size)
+        return choice.backbone, choice.weights, choice.reason
     preferred = find_backbone("mobilenet_v2")
     if weights_at_hand(preferred, image_size=size):
         return preferred, None, "mobilenet_v2, whose ImageNet weights are here"

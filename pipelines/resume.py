@@ -6,6 +6,7 @@ No TensorFlow: what cannot go on is refused at once.
 """
 
 import dataclasses
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +25,8 @@ _FIXED = frozenset(
     for name in ("strategy", "last_stages", "batch_size", "batch_norm", "ema", "replicas")
 )
 """Settings beside the network's own that shape what a checkpoint holds."""
+_ADVICE = ". "
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,8 +72,7 @@ def plan_resumption(
     checkpoint = read_checkpoint(folder / CHECKPOINTS)
     if checkpoint is not None:
         _refuse_another_network(record.config, absolute_config(config))
-    if not force:
-        _refuse_other_settings(record.config, absolute_config(config))
+    _unless_forced(force, _other_settings(record.config, absolute_config(config)))
     before = Path(folder / SPLIT)
     data = config.data
     if before.is_file():
@@ -81,8 +83,7 @@ def plan_resumption(
     plan = dataclasses.replace(plan, config=config)
     if checkpoint is not None:
         _refuse_other_answers(record, plan.data)
-    if not force:
-        _refuse_other_data(record, plan.data)
+    _unless_forced(force, _other_data(record, plan.data))
     assert plan.weights is not None
     if plan.weights.sha256 != record.weights["sha256"]:
         raise WeightsError(
@@ -92,6 +93,15 @@ def plan_resumption(
     if checkpoint is not None and config != record.config:
         checkpoint = _with_phases(checkpoint, record.config.training, config.training)
     return Resumption(folder=folder, plan=plan, checkpoint=checkpoint, record=record)
+
+
+def _unless_forced(force: bool, fault: ConfigError | DatasetError | None) -> None:
+    """Refuse what has changed, or where it is forced say what that is."""
+    if fault is None:
+        return
+    if not force:
+        raise fault
+    _log.warning("forced to go on: %s", str(fault).split(_ADVICE)[0])
 
 
 def _refuse_another_network(before: RunConfig, now: RunConfig) -> None:
@@ -124,13 +134,15 @@ def _with_phases(checkpoint: Checkpoint, before: TrainingConfig, now: TrainingCo
     return dataclasses.replace(checkpoint, facts=facts)
 
 
-def _refuse_other_settings(before: RunConfig, now: RunConfig) -> None:
+def _other_settings(before: RunConfig, now: RunConfig) -> ConfigError | None:
+    """Name the settings that have changed."""
     changed = _differences(before.flat(), now.flat())
-    if changed:
-        raise ConfigError(
-            f"the run began with other settings: {'; '.join(changed)}. Leave them as they were, "
-            "or pass --force to go on with the new ones"
-        )
+    if not changed:
+        return None
+    return ConfigError(
+        f"the run began with other settings: {'; '.join(changed)}{_ADVICE}Leave them as they were, "
+        "or pass --force to go on with the new ones"
+    )
 
 
 def _differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
@@ -141,10 +153,10 @@ def _differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]
     ]
 
 
-def _refuse_other_data(record: RunRecord, data: PreparedData) -> None:
+def _other_data(record: RunRecord, data: PreparedData) -> DatasetError | None:
     """Name what has changed among the pictures."""
     if data.training_order() == record.order:
-        return
+        return None
     changed = []
     if data.class_names != record.class_names:
         changed.append(f"classes were {list(record.class_names)} and are {list(data.class_names)}")
@@ -157,7 +169,8 @@ def _refuse_other_data(record: RunRecord, data: PreparedData) -> None:
         changed.append("the same pictures have other names, and so another order")
     if not changed:
         changed.append("as many pictures in every class, but other ones or with other labels")
-    raise DatasetError(
-        f"{record.config.dataset} is not what the run began with: {'; '.join(changed)}. Put it "
-        "back as it was, or pass --force to go on with what there is"
+    return DatasetError(
+        f"{record.config.dataset} is not what the run began with: {'; '.join(changed)}; the best "
+        f"validation loss so far is of the pictures before{_ADVICE}Put it back as it was, or pass "
+        "--force to go on with what there is"
     )

@@ -81,7 +81,7 @@ def describe_run(tracker: Tracker, plan: Plan, record: RunRecord, folder: Path) 
         }
     )
     resolved = {
-        **plan.config.flat(),
+        **absolute_config(plan.config).flat(),  # the same in any folder, so also on a resume
         "name": plan.name,
         "data.problem": plan.data.problem,
         "model.backbone": plan.backbone.name,

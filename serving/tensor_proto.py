@@ -78,7 +78,11 @@ def _read(name: str, proto: Any) -> Array:
         return strings.reshape(shape)
     try:
         return np.asarray(tf.make_ndarray(proto))
-    except (TypeError, ValueError, MemoryError) as error:
+    except KeyError as error:
+        raise InvalidArgument(
+            f"tensor parsing error: {name}: there is no type of number {proto.dtype}"
+        ) from error
+    except (TypeError, ValueError, OverflowError, MemoryError) as error:
         raise InvalidArgument(f"tensor parsing error: {name}: {error}") from error
 
 

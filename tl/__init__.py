@@ -165,13 +165,15 @@ def evaluate(
     return result
 
 
-def predict(model: "str | Path", pictures: "Sequence[str | Path]") -> "list[Prediction]":
+def predict(
+    model: "str | Path", pictures: "str | Path | Sequence[str | Path]"
+) -> "list[Prediction]":
     """Ask an exported model, or a running server, about picture files.
 
     Args:
         model: a model's folder, one version's, or the address of a server
             (``http://host:port/name`` or ``grpc://host:port/name``).
-        pictures: files of any format that training takes.
+        pictures: a file of any format that training takes, or several.
 
     Raises:
         TlError: no answer, or a picture that cannot be read.
@@ -181,6 +183,8 @@ def predict(model: "str | Path", pictures: "Sequence[str | Path]") -> "list[Pred
 
     from tl.errors import PredictionError
 
+    if isinstance(pictures, str | Path):
+        pictures = [pictures]
     run = importlib.import_module(f"{_PIPELINES}.predict").predict
     found, faults = run(str(model), [Path(one) for one in pictures])
     if faults:

@@ -141,5 +141,5 @@ def find_run(run: str) -> Path:
         return RUNS / matches[0]
     if matches:
         raise ConfigError(f"several runs match {run!r}: {', '.join(matches[:5])}")
-    near = nearest(run, known) if known else "there is none yet"
+    near = nearest(run, known) or f"the newest is {known[-1]}" if known else "there is none yet"
     raise ConfigError(f"no run {run!r} below {RUNS.absolute()}; {near}")

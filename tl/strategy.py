@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from tl.config import TrainingConfig
+from tl.words import counted
 
 Amount = Literal["little", "more"]
 Kind = Literal["similar", "different"]
@@ -217,14 +218,19 @@ def decision_lines(decision: Decision) -> list[str]:
     evidence = decision.evidence
     stages = "+".join(str(tap + 1) for tap in evidence.best_taps)
     share = 100 / max(1e-12, evidence.last_loss)
-    lines = [
-        f"strategy  {evidence.pictures_per_class:,.0f} training pictures a class: "
-        f"{decision.amount} data (fewer than {LITTLE} are little)",
-        f"          a linear head on the last stage: {evidence.score_name} "
-        f"{evidence.last_score:.3f}; on stages {stages}: {evidence.best_score:.3f}",
-        f"          of {evidence.compared:,} pictures these take {share * evidence.gain:.1f} % off "
-        f"the loss; it has to be {100 * WORTH:g} % and {CERTAIN:g} standard errors "
-        f"({share * CERTAIN * evidence.gain_error:.1f} %) to count:",
+    count = counted(round(evidence.pictures_per_class), "training picture")
+    lines = [f"strategy  {count} a class: {decision.amount} data (fewer than {LITTLE} are little)"]
+    last = f"a linear head on the last stage: {evidence.score_name} {evidence.last_score:.3f}"
+    if not evidence.gain:
+        lines += [f"          {last}; no earlier stage, and not all together, knows more:"]
+    else:
+        lines += [
+            f"          {last}; on stages {stages}: {evidence.best_score:.3f}",
+            f"          of {evidence.compared:,} pictures these take "
+            f"{share * evidence.gain:.1f} % off the loss; it has to be {100 * WORTH:g} % "
+            f"and {CERTAIN:g} standard errors ({share * CERTAIN * evidence.gain_error:.1f} %):",
+        ]
+    lines += [
         f"          {decision.kind} pictures, against those of the pretraining",
         f"          {'':14}{'similar pictures':<36}different pictures",
     ]

@@ -180,7 +180,7 @@ def sync_journal(folder: Path, store: Store) -> str:
         except Exception as error:
             reason = str(error).splitlines()[0][:300]
             raise TrackingError(
-                f"the experiment store {store.uri} did not answer: {reason}"
+                f"the experiment store {store.uri} did not take the run: {reason}"
             ) from error
     return sender.run_id
 
@@ -259,10 +259,18 @@ class _MlflowSender:
             case "resume":  # `tl track sync` may have ended it as killed
                 self._client.update_run(self.run_id, status="RUNNING")
             case "parameters":
+                wanted = {key: value[:PARAMETER_LENGTH] for key, value in event["values"].items()}
+                known = self._client.get_run(self.run_id).data.params
                 parameters = [
-                    Param(key, value[:PARAMETER_LENGTH]) for key, value in event["values"].items()
+                    Param(key, value) for key, value in wanted.items() if key not in known
                 ]
-                self._client.log_batch(self.run_id, params=parameters)
+                # MLflow lets no parameter change; of a run that began again with others, they do.
+                changed = [
+                    RunTag(f"tl.resumed.{key}", value)
+                    for key, value in wanted.items()
+                    if known.get(key, value) != value
+                ]
+                self._client.log_batch(self.run_id, params=parameters, tags=changed)
             case "tags":
                 tags = [RunTag(key, value) for key, value in event["values"].items()]
                 self._client.log_batch(self.run_id, tags=tags)

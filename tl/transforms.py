@@ -240,7 +240,8 @@ def check_transform(settings: Mapping[str, Any], key: str) -> TransformSettings:
     if name is None:
         raise ConfigError(f"{key} has no name; give one, as in {{name = 'rotate', degrees = 3}}")
     if not isinstance(name, str) or name not in TRANSFORMS:
-        raise ConfigError(f"{key}: unknown transform {name!r}; {nearest(str(name), TRANSFORMS)}")
+        hint = nearest(str(name), TRANSFORMS) or "docs/augment.md lists them."
+        raise ConfigError(f"{key}: unknown transform {name!r}; {hint}")
     row = TRANSFORMS[name]
     known: dict[str, Number | Choice] = dict(row.parameters)
     if row.p is not None:

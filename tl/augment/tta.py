@@ -5,10 +5,12 @@ the resizing that evaluation uses, so that a view differs from the plain one by 
 """
 
 from collections.abc import Callable, Iterator
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
+
+from tl.errors import ConfigError
 
 Image = NDArray[np.uint8]
 Resize = Callable[[Image, tuple[int, int]], Image]  # picture, (height, width)
@@ -66,8 +68,13 @@ def views_of(
             groups of ten.
         resize: of a picture to a height and width.
 
+    Raises:
+        ConfigError: another kind.
+
     Source: He et al. 2015, section 3.4.
     """
+    if kind not in get_args(TestTime):
+        raise ConfigError(f"tta {kind!r}; valid: {', '.join(get_args(TestTime))}")
     if kind == "none":
         yield resize(image, size)[None]
         return

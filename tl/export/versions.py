@@ -3,12 +3,17 @@
 A version is written aside under a name that no server takes for one, then renamed in one step.
 """
 
+import contextlib
 import shutil
 import tempfile
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 from tl.errors import ExportError
+
+LEFT_SECONDS = 3600.0
+"""Since a folder that is being written was touched; no export takes as long for one file."""
 
 
 def list_versions(model_folder: Path) -> list[int]:
@@ -37,6 +42,7 @@ def publish_version(model_folder: Path, write: Callable[[Path], None]) -> Path:
     """
     try:
         model_folder.mkdir(parents=True, exist_ok=True)
+        _tidy(model_folder)
         aside = Path(tempfile.mkdtemp(prefix=".writing-", dir=model_folder))
     except OSError as error:
         raise ExportError(
@@ -53,6 +59,14 @@ def publish_version(model_folder: Path, write: Callable[[Path], None]) -> Path:
         ) from error
     finally:
         shutil.rmtree(aside, ignore_errors=True)
+
+
+def _tidy(model_folder: Path) -> None:
+    """Remove what exports that were killed have left; one that goes on is not so old."""
+    for left in model_folder.glob(".writing-*"):
+        with contextlib.suppress(OSError):
+            if time.time() - left.stat().st_mtime > LEFT_SECONDS:
+                shutil.rmtree(left, ignore_errors=True)
 
 
 def check_writable(model_folder: Path) -> None:
