@@ -33,6 +33,36 @@ def everything(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
 
 
+def test_damaged_weights_are_not_called_a_full_disk(home: Path, trained: Any) -> None:
+    from pipelines.export import export_run
+    from pipelines.reopen import reopen_data
+
+    run = home / "runs" / trained.run.name
+    weights = run / "classifier.weights.h5"
+    weights.write_bytes(weights.read_bytes()[:20_000])
+
+    with pytest.raises(ExportError, match="classifier.weights.h5 is damaged or belongs to"):
+        export_run(run, reopen_data(run))
+    assert list_versions(home / "models" / trained.plan.name) == []
+
+
+def test_what_a_killed_export_left_is_removed_and_one_under_way_is_not(tmp_path: Path) -> None:
+    import os
+    import time
+
+    from tl.export.versions import LEFT_SECONDS, publish_version
+
+    for name in ("old", "new"):
+        (tmp_path / f".writing-{name}").mkdir()
+        (tmp_path / f".writing-{name}" / "saved_model.pb").write_bytes(b"half")
+    then = time.time() - LEFT_SECONDS - 1
+    os.utime(tmp_path / ".writing-old", (then, then))
+
+    publish_version(tmp_path, lambda folder: (folder / "saved_model.pb").touch())
+
+    assert everything(tmp_path) == [".writing-new", "1"]
+
+
 def test_rehearsal_leaves_nothing_behind(home: Path, trained: Any) -> None:
     from pipelines.export import rehearse_export
 

@@ -133,6 +133,51 @@ def test_run_killed_before_its_first_checkpoint_begins_again_in_its_folder(run: 
     assert {one.phase for one in result.records} == {"probe", "head", "fine-tune all"}
 
 
+def test_run_that_begins_again_is_finished_in_the_store_too(
+    own_pictures: Path, settings: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Named by a relative path, as people do; MLflow lets no parameter of a run change."""
+    from mlflow import MlflowClient
+
+    from pipelines.finetune import finetune, resume
+    from pipelines.plan import make_plan
+
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    shutil.copytree(own_pictures, tmp_path / "colours")
+    monkeypatch.chdir(tmp_path)
+    config = read_config(None, (), {"dataset": "colours", **settings, **SETTINGS})
+    with pytest.raises(Interrupted):
+        finetune(make_plan(config), StopAt(epoch=1))
+    (folder,) = Path("runs").iterdir()
+    shutil.rmtree(folder / "checkpoints")
+    again = read_config(None, ("training.epochs=2",), base=read_record(folder).config)
+
+    result = resume(plan_resumption(folder, again, force=True))
+
+    assert result.tracking_fault is None
+    client = MlflowClient(f"sqlite:///{tmp_path / 'mlflow.db'}")
+    experiment = client.get_experiment_by_name("colours").experiment_id
+    (run,) = client.search_runs([experiment])
+    assert run.info.status == "FINISHED"
+    assert run.data.params["dataset"] == str(tmp_path / "colours")
+    assert run.data.params["training.epochs"] == "3"
+    assert run.data.tags["tl.resumed.training.epochs"] == "2"
+    assert "tl.resumed.dataset" not in run.data.tags
+    assert "val_loss" in " ".join(run.data.metrics)
+
+
+def test_damaged_checkpoints_are_not_called_none(run: Path) -> None:
+    from pipelines.finetune import resume
+
+    for path in (run / "checkpoints").glob("*.npz"):
+        path.write_bytes(path.read_bytes()[:-9])
+    said: list[str] = []
+
+    resume(plan_resumption(run), None, said.append)
+
+    assert "no checkpoint of the run is whole: it begins again" in said[0]
+
+
 def test_finished_run_is_not_resumed(trained: Any) -> None:
     with pytest.raises(ConfigError, match="is finished, so there is nothing to resume; its model"):
         plan_resumption(trained.run)
@@ -185,7 +230,7 @@ def test_another_network_is_refused_even_where_forced_and_nothing_is_changed(
 
 
 def test_forced_run_trains_on_with_the_new_settings_and_pictures(
-    run: Path, own_pictures: Path
+    run: Path, own_pictures: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     from pipelines.finetune import resume
 
@@ -198,6 +243,9 @@ def test_forced_run_trains_on_with_the_new_settings_and_pictures(
     finally:
         undo()
 
+    assert "forced to go on: the run began with other settings: training.epochs was" in caplog.text
+    assert "is not what the run began with: " in caplog.text
+    assert "the best validation loss so far is of the pictures before" in caplog.text
     assert [one.epoch for one in result.records if one.phase == "fine-tune all"] == [1, 2, 3, 4, 5]
     assert result.exported is not None
     assert read_record(run).config.training.epochs == 5

@@ -60,7 +60,7 @@ def test_notebook_gets_a_plain_model_metrics_and_paths(
     assert averaged.metrics["log_loss"] != measured.metrics["log_loss"]
     again = tl.export_run(result.run)
     assert again.path == result.exported.path.with_name("2")
-    (found,) = tl.predict(again.path, [pictures / "red" / "00.jpg"])
+    (found,) = tl.predict(again.path, pictures / "red" / "00.jpg")
     assert found.labels[0] in ("blue", "green", "red")
     (no_picture := tmp_path / "note.txt").write_text("no picture")
     with pytest.raises(PredictionError, match="note.txt"):

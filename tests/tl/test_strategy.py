@@ -134,6 +134,14 @@ def test_gain_that_is_sure_but_small_does_not_make_pictures_different() -> None:
     assert decide(evidence(500, gain=0.05, loss=1.1)).kind == "similar"
 
 
+def test_where_the_last_stage_knows_most_nothing_is_compared() -> None:
+    text = "\n".join(decision_lines(decide(evidence(1, gain=0.0))))
+
+    assert "1 training picture a class: little data" in text
+    assert "no earlier stage, and not all together, knows more" in text
+    assert "take" not in text
+
+
 def test_table_marks_the_chosen_cell_and_gives_numbers_and_costs() -> None:
     text = "\n".join(decision_lines(decide(evidence(500, 0.3))))
 

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from tl.augment.tta import SHORT_SIDES, centre_crop, scaled_shape, ten_crop, views_of
 from tl.data.resize import centre_view
+from tl.errors import ConfigError
 
 Image = NDArray[np.uint8]
 
@@ -92,3 +93,8 @@ def test_smaller_views_are_scaled_in_proportion() -> None:
     (views,) = views_of(ramp, (112, 112), "ten-crop", centre_view)
 
     assert float(np.ptp(views[4][:, 0, 0])) / 255 == pytest.approx(112 / 128, abs=0.02)
+
+
+def test_a_word_that_is_no_way_is_refused() -> None:
+    with pytest.raises(ConfigError, match="tta 'tencrop'; valid: none, ten-crop, multi-scale"):
+        next(views_of(np.zeros((8, 8, 3), np.uint8), (4, 4), "tencrop", lambda image, size: image))  # type: ignore[arg-type]

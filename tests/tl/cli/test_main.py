@@ -1,5 +1,6 @@
 """The way in: help at once, nothing heavy imported, hints for what was mistyped."""
 
+import os
 import subprocess
 import sys
 import time
@@ -111,3 +112,17 @@ def test_version_is_told(tl: Run) -> None:
     import importlib.metadata
 
     assert importlib.metadata.version("tl") in tl("--version").out
+
+
+@pytest.mark.parametrize("backend", ["torch", "foo"])
+def test_backend_that_is_not_there_is_one_line(backend: str, tmp_path: Path) -> None:
+    code = "from tl.cli.main import main; main(['choose', '--dataset', 'digits'])"
+    environment = {**os.environ, "KERAS_BACKEND": backend}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, cwd=tmp_path, capture_output=True, text=True,
+        check=False,
+    )  # fmt: skip
+
+    assert done.returncode == 2
+    assert f"error: KERAS_BACKEND={backend} cannot be used: " in done.stderr
+    assert "Traceback" not in done.stderr

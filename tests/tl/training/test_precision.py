@@ -81,3 +81,21 @@ def test_answer_that_cannot_be_kept_is_measured(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
 
     assert remembered_gain(tmp_path / "file" / "below", {}, lambda: 1.3) == 1.3
+
+
+def test_float16_scales_the_loss_and_bfloat16_needs_not() -> None:
+    """Gradients below 6e-8 are zero in float16."""
+    from tl.training.fit import compile_classifier
+
+    for policy, scales in (("mixed_float16", True), ("mixed_bfloat16", False), ("float32", False)):
+        keras.config.set_dtype_policy(policy)
+        try:
+            inputs = keras.Input((4,))
+            outputs = keras.layers.Dense(2, dtype="float32")(keras.layers.Dense(3)(inputs))
+            model = keras.Model(inputs, outputs)
+        finally:
+            keras.config.set_dtype_policy("float32")
+
+        compile_classifier(model, keras.optimizers.AdamW(1e-3))
+
+        assert isinstance(model.optimizer, keras.optimizers.LossScaleOptimizer) == scales, policy
