@@ -221,3 +221,24 @@ def test_half_precision_is_the_same_in_the_first_run_and_the_next(
     assert np.array_equal(first.features, second.features)
     assert not np.array_equal(first.features, whole.features)
     np.testing.assert_allclose(first.features, whole.features, rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize("size", [(32, 32), (48, 80)])
+def test_features_are_the_means_that_the_head_will_read(size: tuple[int, int]) -> None:
+    import keras
+
+    from tl.classifier import stage_features
+    from tl.features import FeatureExtractor
+    from tl.zoo.backbones import find_backbone
+    from tl.zoo.build import build_backbone
+
+    backbone = build_backbone(find_backbone("tl_small"), size, None)
+    images = np.random.default_rng(0).integers(0, 256, (3, *size, 3)).astype(np.uint8)
+    expected = keras.Model(backbone.input, list(stage_features(backbone))).predict(
+        images.astype(np.float32), verbose=0
+    )
+
+    found = FeatureExtractor(backbone)._run(images)
+
+    scale = np.abs(np.concatenate(expected, axis=1)).max()
+    np.testing.assert_allclose(found, np.concatenate(expected, axis=1), atol=1e-5 * scale)
