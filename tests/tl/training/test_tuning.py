@@ -405,6 +405,7 @@ def test_pictures_of_another_kind_are_fine_tuned_without_rounds(
 ) -> None:
     monkeypatch.setattr("tl.strategy.LITTLE", 3)
     monkeypatch.setattr("tl.strategy.CERTAIN", -1e9)
+    monkeypatch.setattr("tl.strategy.WORTH", -1e9)
 
     records = _train(training_setup(**{"training.strategy": "auto", "training.epochs": 3}))
 
