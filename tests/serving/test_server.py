@@ -205,6 +205,7 @@ def test_tensorflow_model_server_spelling(
         f"--model_base_path={tmp_path / 'versions'}",
         f"--grpc_socket_path={tmp_path / 'socket'}",
         "--enable_batching",
+        "--num_load_threads=2",
         "--rest_api_enable_cors_support",
         "--enable_serialization_as_tensor_content",
     )
@@ -216,7 +217,7 @@ def test_tensorflow_model_server_spelling(
     with urllib.request.urlopen(f"{server.rest}/v1/models/flowers", timeout=60) as response:
         assert response.headers["Access-Control-Allow-Origin"] == "*"
     assert answers[0].outputs["waited"].tensor_content != b""
-    server.wait_for_log("--enable_batching has no effect here")
+    server.wait_for_log("--num_load_threads has no effect here")
     assert server.end() == 0
 
 
