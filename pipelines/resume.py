@@ -15,7 +15,7 @@ from typing import Any
 from pipelines.plan import Plan, absolute_config, make_plan
 from tl.config import RunConfig, TrainingConfig
 from tl.data.prepare import PreparedData
-from tl.errors import ConfigError, DatasetError, WeightsError
+from tl.errors import ConfigError, DatasetError, TlError, WeightsError
 from tl.run_folder import CHECKPOINTS, SPLIT, RunRecord, read_record
 from tl.strategy import Phase, replan
 from tl.training.checkpoints import Checkpoint, read_checkpoint
@@ -25,7 +25,6 @@ _FIXED = frozenset(
     for name in ("strategy", "last_stages", "batch_size", "batch_norm", "ema", "replicas")
 )
 """Settings beside the network's own that shape what a checkpoint holds."""
-_ADVICE = ". "
 _log = logging.getLogger(__name__)
 
 
@@ -72,7 +71,12 @@ def plan_resumption(
     checkpoint = read_checkpoint(folder / CHECKPOINTS)
     if checkpoint is not None:
         _refuse_another_network(record.config, absolute_config(config))
-    _unless_forced(force, _other_settings(record.config, absolute_config(config)))
+    _unless_forced(
+        force,
+        _other_settings(record.config, absolute_config(config)),
+        ConfigError,
+        "Leave them as they were, or pass --force to go on with the new ones",
+    )
     before = Path(folder / SPLIT)
     data = config.data
     if before.is_file():
@@ -83,7 +87,12 @@ def plan_resumption(
     plan = dataclasses.replace(plan, config=config)
     if checkpoint is not None:
         _refuse_other_answers(record, plan.data)
-    _unless_forced(force, _other_data(record, plan.data))
+    _unless_forced(
+        force,
+        _other_data(record, plan.data),
+        DatasetError,
+        "Put it back as it was, or pass --force to go on with what there is",
+    )
     assert plan.weights is not None
     if plan.weights.sha256 != record.weights["sha256"]:
         raise WeightsError(
@@ -95,13 +104,13 @@ def plan_resumption(
     return Resumption(folder=folder, plan=plan, checkpoint=checkpoint, record=record)
 
 
-def _unless_forced(force: bool, fault: ConfigError | DatasetError | None) -> None:
+def _unless_forced(force: bool, changed: str | None, refusal: type[TlError], advice: str) -> None:
     """Refuse what has changed, or where it is forced say what that is."""
-    if fault is None:
+    if changed is None:
         return
     if not force:
-        raise fault
-    _log.warning("forced to go on: %s", str(fault).split(_ADVICE)[0])
+        raise refusal(f"{changed}. {advice}")
+    _log.warning("forced to go on: %s", changed)
 
 
 def _refuse_another_network(before: RunConfig, now: RunConfig) -> None:
@@ -134,15 +143,12 @@ def _with_phases(checkpoint: Checkpoint, before: TrainingConfig, now: TrainingCo
     return dataclasses.replace(checkpoint, facts=facts)
 
 
-def _other_settings(before: RunConfig, now: RunConfig) -> ConfigError | None:
+def _other_settings(before: RunConfig, now: RunConfig) -> str | None:
     """Name the settings that have changed."""
     changed = _differences(before.flat(), now.flat())
     if not changed:
         return None
-    return ConfigError(
-        f"the run began with other settings: {'; '.join(changed)}{_ADVICE}Leave them as they were, "
-        "or pass --force to go on with the new ones"
-    )
+    return f"the run began with other settings: {'; '.join(changed)}"
 
 
 def _differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
@@ -153,7 +159,7 @@ def _differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]
     ]
 
 
-def _other_data(record: RunRecord, data: PreparedData) -> DatasetError | None:
+def _other_data(record: RunRecord, data: PreparedData) -> str | None:
     """Name what has changed among the pictures."""
     if data.training_order() == record.order:
         return None
@@ -169,8 +175,7 @@ def _other_data(record: RunRecord, data: PreparedData) -> DatasetError | None:
         changed.append("the same pictures have other names, and so another order")
     if not changed:
         changed.append("as many pictures in every class, but other ones or with other labels")
-    return DatasetError(
+    return (
         f"{record.config.dataset} is not what the run began with: {'; '.join(changed)}; the best "
-        f"validation loss so far is of the pictures before{_ADVICE}Put it back as it was, or pass "
-        "--force to go on with what there is"
+        "validation loss so far is of the pictures before"
     )

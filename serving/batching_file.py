@@ -12,11 +12,10 @@ import os
 from pathlib import Path
 from typing import Any
 
-from google.protobuf import text_format
-
 from serving.config import BatchOptions
 from serving.config_messages import BatchingParameters
 from serving.errors import StartError, UsageError
+from serving.text_proto import read_text_proto
 
 FILE_OF_MODEL = "batching_params.pbtxt"
 
@@ -27,13 +26,7 @@ def read_batching_file(path: Path) -> BatchOptions:
     Raises:
         StartError: it cannot be read, is no `BatchingParameters`, or asks for what cannot be.
     """
-    message = BatchingParameters()
-    try:
-        text_format.Parse(path.read_text(encoding="utf-8"), message)
-    except OSError as error:
-        raise StartError(f"cannot read {path}: {error.strerror or error}") from error
-    except (text_format.ParseError, UnicodeDecodeError) as error:
-        raise StartError(f"Invalid protobuf file: '{path}': {error}") from error
+    message = read_text_proto(path, BatchingParameters())
     try:
         return _options(message)
     except UsageError as error:

@@ -12,11 +12,11 @@ The rules and the words of the errors are TF Serving's.
 from pathlib import Path
 from typing import Any
 
-from google.protobuf import text_format
 from tensorflow_serving.config import model_server_config_pb2
 
 from serving.config import LogConfig, ModelConfig, VersionPolicy
 from serving.errors import InvalidArgument, StartError
+from serving.text_proto import read_text_proto
 
 _PLATFORM = "tensorflow"
 _LABEL_CHARACTERS = "/:"
@@ -28,13 +28,7 @@ def read_models_file(path: Path) -> tuple[ModelConfig, ...]:
     Raises:
         StartError: it cannot be read, is no `ModelServerConfig`, or asks for what cannot be.
     """
-    message = model_server_config_pb2.ModelServerConfig()
-    try:
-        text_format.Parse(path.read_text(encoding="utf-8"), message)
-    except OSError as error:
-        raise StartError(f"cannot read {path}: {error.strerror or error}") from error
-    except (text_format.ParseError, UnicodeDecodeError) as error:
-        raise StartError(f"Invalid protobuf file: '{path}': {error}") from error
+    message = read_text_proto(path, model_server_config_pb2.ModelServerConfig())
     try:
         return models_of(message)
     except InvalidArgument as error:

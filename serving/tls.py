@@ -15,10 +15,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import grpc
-from google.protobuf import text_format
 
 from serving.config_messages import SSLConfig
 from serving.errors import StartError
+from serving.text_proto import read_text_proto
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,13 +64,7 @@ def read_tls_file(path: Path) -> Tls:
     Raises:
         StartError: with what is wrong.
     """
-    message = SSLConfig()
-    try:
-        text_format.Parse(path.read_text(encoding="utf-8"), message)
-    except OSError as error:
-        raise StartError(f"cannot read {path}: {error.strerror or error}") from error
-    except (text_format.ParseError, UnicodeDecodeError) as error:
-        raise StartError(f"Invalid protobuf file: '{path}': {error}") from error
+    message = read_text_proto(path, SSLConfig())
     if not message.server_key or not message.server_cert:
         raise StartError(f"{path}: server_key and server_cert are both needed, as PEM text")
     if message.client_verify and not message.custom_ca:

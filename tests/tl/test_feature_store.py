@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 import time
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -143,3 +144,22 @@ def test_oldest_files_go_first_and_recent_ones_stay(tmp_path: Path) -> None:
     assert {path.stem for path in tmp_path.iterdir()} == {"old", "new"}
     prune(tmp_path, limit_bytes=10)
     assert {path.stem for path in tmp_path.iterdir()} == {"new"}
+
+
+def test_file_is_mapped_and_not_read_into_memory(tmp_path: Path) -> None:
+    rows, width = 10_000, 1_000
+    names = [str(number) for number in range(rows)]
+    FeatureStore(tmp_path, FACTS, width).append(names, np.ones((rows, width), np.float32))
+    (path,) = tmp_path.iterdir()
+    assert path.stat().st_size > 40_000_000
+
+    tracemalloc.start()
+    try:
+        features, found = FeatureStore(tmp_path, FACTS, width).read(names[-1:])
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert found.all()
+    assert features.sum() == width
+    assert peak < 10_000_000

@@ -8,6 +8,7 @@ import pytest
 from pipelines.plan import make_plan
 from tl.cli.finetune import plan_lines
 from tl.config_reading import read_config
+from tl.errors import ConfigError
 
 
 def lines_of(dataset: Path, **settings: Any) -> str:
@@ -65,3 +66,13 @@ def test_what_was_asked_for_is_said(pictures: Path) -> None:
     assert not [
         word for word in ("--shots", "fold", "--cache", "process", "balanced") if word in plain
     ]
+
+
+def test_dry_run_refuses_the_weights_that_the_run_would(pictures: Path, tmp_path: Path) -> None:
+    """A file without a backbone's name; and with `tl` it names the network that would be taken."""
+    (tmp_path / "some.h5").write_bytes(b"any")
+
+    with pytest.raises(ConfigError, match="--backbone auto cannot tell whose weights"):
+        lines_of(pictures, **{"model.backbone": "auto", "model.weights": str(tmp_path / "some.h5")})
+    said = lines_of(pictures, **{"model.backbone": "auto", "model.weights": "tl"})
+    assert "backbone  tl_small at " in said
