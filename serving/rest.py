@@ -63,6 +63,7 @@ _INFERENCES = {"classify": (classify, encode_classes), "regress": (regress, enco
 
 VERSION_HEADER = "X-Model-Version"
 _MAX_FILES = 1000
+_MOST_GZIP_MEMBERS = 100
 _MAX_FIELD_BYTES = 2**20  # of fields that are no files, which mean nothing here
 
 _CORS_HEADERS = {
@@ -212,7 +213,9 @@ class RestApi:
             return body
         unpacked, rest = bytearray(), body
         try:
-            while rest:  # of one member after the other
+            for _ in range(_MOST_GZIP_MEMBERS):  # each copies what is behind it
+                if not rest:
+                    return bytes(unpacked)
                 member = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
                 unpacked += member.decompress(rest, self._most_bytes + 1 - len(unpacked))
                 if len(unpacked) > self._most_bytes:
@@ -222,7 +225,9 @@ class RestApi:
                 rest = member.unused_data.lstrip(b"\0")
         except (EOFError, zlib.error) as error:
             raise InvalidArgument(f"Failed to uncompress the gzip body: {error}") from error
-        return bytes(unpacked)
+        raise InvalidArgument(
+            f"Failed to uncompress the gzip body: it has more than {_MOST_GZIP_MEMBERS - 1} members"
+        )
 
     def _too_large(self, what: str, size: int) -> TooLarge:
         return TooLarge(

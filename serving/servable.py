@@ -6,7 +6,6 @@ the feeds of a session are not checked against the signature's declared shape (b
 """
 
 import dataclasses
-import logging
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -43,8 +42,6 @@ DEFAULT_SIGNATURE = "serving_default"
 _MOST_FILTERS = 64
 
 Array = NDArray[Any]
-
-logger = logging.getLogger(__name__)
 
 
 class Servable:

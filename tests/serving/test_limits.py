@@ -84,6 +84,9 @@ def test_body_that_unpacks_to_too_much_is_refused(strict: Any) -> None:
     assert strict.call(PATH, fits, **{"Content-Encoding": "gzip"})[0] == 200
     for broken in (fits[:-9], fits + b"x"):
         assert strict.call(PATH, broken, **{"Content-Encoding": "gzip"})[0] == 400
+    empty = gzip.compress(b"")
+    many = empty * (MOST // len(empty) - 1)
+    assert strict.call(PATH, many, **{"Content-Encoding": "gzip"})[0] == 400
     two = gzip.compress(b'{"instances": ') + gzip.compress(b"[2.0]}")
     assert strict.call(PATH, two, **{"Content-Encoding": "gzip"})[0] == 200
 
