@@ -61,10 +61,20 @@ def _example(value: object) -> Any:
         raise InvalidArgument(f"Example must be JSON object but got JSON {type_name(value)}")
     example = example_pb2.Example()
     for name, content in value.items():
+        if not _is_utf8(name):
+            raise InvalidArgument(f"the name of a feature is not UTF-8: {show(name)}")
         feature = example.features.feature[name]
         for one in content if isinstance(content, list) else [content]:
             _add(feature, name, one)
     return example
+
+
+def _is_utf8(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _add(feature: Any, name: str, value: object) -> None:

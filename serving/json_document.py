@@ -21,6 +21,13 @@ _WHITESPACE = " \t\n\r"
 _STRING_OR_INF = re.compile(r'("(?:[^"\\]|\\.)*")|\b(Inf)\b', re.DOTALL)
 _STRING_OR_BRACKET = re.compile(r'"(?:[^"\\]|\\.)*"?|([\[\]{}])', re.DOTALL)
 
+# Pairs are matched first, so that the group only matches half of one.
+_PAIR_OR_HALF = re.compile(
+    r"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"
+    r"|\\(?:(u[dD][89a-fA-F][0-9a-fA-F]{2})|.)",
+    re.DOTALL,
+)
+
 _RAPIDJSON_WORDS = {
     "Expecting value": "Invalid value.",
     "Expecting property name enclosed in double quotes": "Missing a name for object member.",
@@ -83,12 +90,17 @@ def _parse_leniently(body: bytes) -> Any:
     start = len(text) - len(text.lstrip(_WHITESPACE))
     if start == len(text):
         raise _parse_error("The document is empty.", text, start)
+    text = _spell_out_infinity(text)
     try:
-        value, _ = json.JSONDecoder().raw_decode(_spell_out_infinity(text), start)
+        value, end = json.JSONDecoder().raw_decode(text, start)
     except json.JSONDecodeError as error:
         raise _parse_error(_reason(error), error.doc, error.pos) from error
     except RecursionError as error:
         raise InvalidArgument("JSON Parse error: lists or objects are nested too deeply") from error
+    for match in _PAIR_OR_HALF.finditer(text, start):
+        if match[1] and match.start() < end:
+            reason = "The surrogate pair in string is invalid."
+            raise _parse_error(reason, text, match.start())
     return value
 
 

@@ -20,6 +20,7 @@ from serving.drain import Drain
 from serving.errors import StartError
 from serving.flags import parse_command_line
 from serving.listeners import bind_grpc, bind_rest, show_address
+from serving.memory import Trimmer
 from serving.startup_noise import without_startup_noise
 from serving.tls import read_tls_file
 from serving.workers import Workers
@@ -81,10 +82,11 @@ def serve(config: ServerConfig) -> int:
     earlier = {number: signal.signal(number, end) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
         server.start()
-        announced = False
+        announced, trimmer = False, Trimmer()
         # The main thread has to wake up now and then to run the signal handler.
         while not stop.wait(0.1):
             server.update_health()
+            trimmer.trim()
             if not announced and server.is_ready():
                 server.announce()
                 announced = True

@@ -16,7 +16,8 @@ from tensorflow.core.framework import tensor_pb2, types_pb2
 from serving.errors import InvalidArgument, Unimplemented
 from serving.servable import Array
 
-_MOST_FILLED_BYTES = 2**28
+_MOST_FILLED_BYTES = 2**26
+_BYTES_A_STRING = 32  # in numpy and in TensorFlow, if it is short
 
 
 def arrays_from_protos(protos: Mapping[str, Any]) -> dict[str, Array]:
@@ -66,10 +67,11 @@ def _read(name: str, proto: Any) -> Array:
     if proto.tensor_shape.unknown_rank or any(size < 0 for size in shape):
         raise InvalidArgument(f"tensor parsing error: {name}: shape {shape} is not fully known")
     # One value may stand for all, so that a few bytes may ask for all memory that there is.
-    if 8 * math.prod(shape) > max(_MOST_FILLED_BYTES, 8 * proto.ByteSize()):
+    size = _BYTES_A_STRING if proto.dtype == types_pb2.DT_STRING else 8
+    if size * math.prod(shape) > max(_MOST_FILLED_BYTES, size * proto.ByteSize()):
         raise InvalidArgument(
             f"tensor parsing error: {name}: shape {shape} of {proto.ByteSize():,} bytes: one value "
-            f"is repeated up to {_MOST_FILLED_BYTES // 8:,} times"
+            f"is repeated up to {_MOST_FILLED_BYTES // size:,} times"
         )
     if proto.dtype == types_pb2.DT_STRING and len(proto.string_val) == math.prod(shape):
         # Encoded pictures, mostly; without the detours for all types.

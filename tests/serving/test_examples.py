@@ -77,6 +77,7 @@ def test_plain_list_of_protobuf_examples() -> None:
         ({"examples": [{"a": [1, 2.5]}]},
          "Unexpected element type in feature: a expecting type: int64"),
         ({"examples": [{"a": 2**63}]}, "Feature: a has uint64 element. Only int64 is supported."),
+        ({"examples": [{"a\udc80": []}]}, "the name of a feature is not UTF-8"),
     ],
 )  # fmt: skip
 def test_json_that_is_no_example_is_refused(document: dict[str, Any], message: str) -> None:

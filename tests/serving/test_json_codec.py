@@ -146,6 +146,9 @@ def test_outputs_that_have_no_rows_are_refused(outputs: dict[str, Any], message:
         (b'{"\xc3\xa4": [1 2]}', "Missing a comma or ] after an array element. at offset: 10"),
         (b'{"a": what}', "Invalid value. at offset: 6"),
         (b"{1: 2}", "Missing a name for object member. at offset: 1"),
+        (rb'{"a": "\\\ud800"}', "The surrogate pair in string is invalid. at offset: 9"),
+        (rb'{"\udc80": NaN}', "The surrogate pair in string is invalid. at offset: 2"),
+        (rb'{"a": "\ud83d\u0041"}', "The surrogate pair in string is invalid. at offset: 7"),
     ],
 )
 def test_malformed_json_is_explained_in_rapidjson_words(body: bytes, message: str) -> None:
@@ -262,3 +265,9 @@ def test_values_in_messages_are_cut() -> None:
     assert show({"a": [1, "b"], "c": {}}) == '{\n    "a": [1, "b"],\n    "c": {}\n}'
     assert 256 <= len(show(list(range(1000)))) < 270
     assert len(show("x" * 10_000)) == 256
+
+
+def test_pairs_of_surrogates_and_what_follows_the_document_are_read() -> None:
+    document = parse_document(rb'{"a": "\ud83d\ude00 \\ud800", "b": NaN} "\ud800"')
+
+    assert document["a"] == "\U0001f600 \\ud800"
