@@ -32,10 +32,13 @@ class Endpoint:
     Attributes:
         feeds: name of an input -> name of the tensor.
         fetches: name of an output -> name of the tensor.
+        batch_rows: name of the tensor that says for each row how many were run with it; empty
+            where requests are not gathered.
     """
 
     feeds: Mapping[str, str]
     fetches: Mapping[str, str]
+    batch_rows: str = ""
 
 
 def has_pair(signatures: Mapping[str, Any], name: str) -> bool:
@@ -77,10 +80,10 @@ def batched(graph: Any, endpoint: Endpoint, label: str, options: BatchOptions) -
     """
     tensors = [graph.get_tensor_by_name(endpoint.feeds[one]) for one in sorted(endpoint.feeds)]
     names = list(dict.fromkeys(endpoint.fetches.values()))
-    outputs = _batch(graph, tensors, tensors, names, label, options)
+    *outputs, batch_rows = _batch(graph, tensors, tensors, names, label, options)
     of_name = dict(zip(names, outputs, strict=True))
     fetches = {output: of_name[name] for output, name in endpoint.fetches.items()}
-    return Endpoint(endpoint.feeds, fetches)
+    return Endpoint(endpoint.feeds, fetches, batch_rows)
 
 
 def decoded_apart(
@@ -94,9 +97,10 @@ def decoded_apart(
     between = [graph.get_tensor_by_name(decode.fetches[one]) for one in sorted(then.feeds)]
     replaced = [graph.get_tensor_by_name(then.feeds[one]) for one in sorted(then.feeds)]
     names = list(dict.fromkeys(then.fetches.values()))
-    outputs = _batch(graph, between, replaced, names, label, options)
+    *outputs, batch_rows = _batch(graph, between, replaced, names, label, options)
     of_name = dict(zip(names, outputs, strict=True))
-    return Endpoint(decode.feeds, {output: of_name[name] for output, name in then.fetches.items()})
+    fetches = {output: of_name[name] for output, name in then.fetches.items()}
+    return Endpoint(decode.feeds, fetches, batch_rows)
 
 
 def _batch(
@@ -108,6 +112,8 @@ def _batch(
     options: BatchOptions,
 ) -> list[str]:
     """Add a `BatchFunction` from tensors of rows to copies of some tensors; return their names.
+
+    One more follows them: for each row, how many were run with it.
 
     Args:
         graph: that has all of them.
@@ -133,9 +139,11 @@ def _batch(
         capture = tf.compat.v1.get_default_graph().capture
         places = {name: capture(handle) for name, handle in handles.items()}
         places |= {old.name: new for old, new in zip(replaced, gathered, strict=True)}
-        return tf.import_graph_def(
+        outputs = tf.import_graph_def(
             definition, input_map=places, return_elements=list(names), name=""
         )
+        n_rows = tf.shape(gathered[0])[0]
+        return [*outputs, tf.fill([n_rows], n_rows)]
 
     specs = [tf.TensorSpec(one.shape, one.dtype) for one in replaced]
     with graph.as_default():

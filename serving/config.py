@@ -202,6 +202,8 @@ class ServerConfig:
     allow_cors: bool = False
     outputs_as_tensor_content: bool = False
     has_health_service: bool = False
+    metrics_path: str | None = "/monitoring/prometheus/metrics"  # None has no page
+    access_log: str = ""  # a file, or `-` for stdout; empty is none
 
     poll_s: float = 1.0  # 0 looks once, at the start; negative never looks
     max_load_retries: int = 5

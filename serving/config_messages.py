@@ -1,7 +1,7 @@
 """TF Serving's configuration messages that tensorflow-serving-api does not bring along.
 
-Field numbers and types are those of tensorflow/serving: `session_bundle_config.proto` and
-`ssl_config.proto`.
+Field numbers and types are those of tensorflow/serving: `session_bundle_config.proto`,
+`ssl_config.proto` and `monitoring_config.proto`.
 """
 
 from typing import Any
@@ -31,22 +31,31 @@ _FIELDS: dict[str, dict[str, tuple[int, str | int, bool]]] = {
         "custom_ca": (3, _FIELD.TYPE_STRING, False),
         "client_verify": (4, _FIELD.TYPE_BOOL, False),
     },
+    "PrometheusConfig": {
+        "enable": (1, _FIELD.TYPE_BOOL, False),
+        "path": (2, _FIELD.TYPE_STRING, False),
+    },
+    "MonitoringConfig": {"prometheus_config": (1, "PrometheusConfig", False)},
 }
 
 
 def _build(name: str) -> Any:
     file = descriptor_pb2.FileDescriptorProto(
-        name=f"{_PACKAGE.replace('.', '/')}/{name}.proto",
+        name=_file_of(name),
         package=_PACKAGE,
         syntax="proto3",
-        dependency=[wrappers_pb2.Int64Value.DESCRIPTOR.file.name],
+        dependency=[
+            wrappers_pb2.Int64Value.DESCRIPTOR.file.name,
+            *(_file_of(kind) for _, kind, _ in _FIELDS[name].values() if kind in _FIELDS),
+        ],
     )
     message = file.message_type.add(name=name)
     for field, (number, kind, is_repeated) in _FIELDS[name].items():
         label = _FIELD.LABEL_REPEATED if is_repeated else _FIELD.LABEL_OPTIONAL
         added = message.field.add(name=field, number=number, label=label)
         if isinstance(kind, str):
-            added.type, added.type_name = _FIELD.TYPE_MESSAGE, f"{_WRAPPED}.{kind}"
+            package = f".{_PACKAGE}" if kind in _FIELDS else _WRAPPED
+            added.type, added.type_name = _FIELD.TYPE_MESSAGE, f"{package}.{kind}"
         else:
             added.type = kind  # type: ignore[assignment]  # the stubs want an enum's own type
     pool = descriptor_pool.Default()
@@ -54,5 +63,11 @@ def _build(name: str) -> Any:
     return message_factory.GetMessageClass(pool.FindMessageTypeByName(f"{_PACKAGE}.{name}"))
 
 
+def _file_of(name: str | int) -> str:
+    return f"{_PACKAGE.replace('.', '/')}/{name}.proto"
+
+
 BatchingParameters: Any = _build("BatchingParameters")
 SSLConfig: Any = _build("SSLConfig")
+_build("PrometheusConfig")
+MonitoringConfig: Any = _build("MonitoringConfig")

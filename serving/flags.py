@@ -22,6 +22,7 @@ from serving.config import (
     default_threads,
 )
 from serving.errors import UsageError
+from serving.monitoring_file import DEFAULT_PATH, read_monitoring_file
 
 USAGE = """\
 python -m serving PATH [flags]
@@ -78,6 +79,8 @@ _FLAGS = (
     Flag("check", bool, False, "look at files and paths, and end (not in tensorflow_model_server)"),
     Flag("ssl_config_file", str, "", "text protobuf: SSLConfig, TLS for gRPC"),
     Flag("rest_api_ssl_config_file", str, "", "the same for REST (not in tensorflow_model_server)"),
+    Flag("monitoring_config_file", str, "", "text protobuf: MonitoringConfig, page of metrics"),
+    Flag("access_log", str, "", "file of JSON lines, - is stdout (not in tensorflow_model_server)"),
     Flag("request_log_prefix", str, "", "of TFRecord files (not in tensorflow_model_server)"),
     Flag("request_log_sampling_rate", float, 0.01, "of requests (not in tensorflow_model_server)"),
     Flag("rest_api_max_body_bytes", int, 2**28, "of a body (not in tensorflow_model_server)"),
@@ -98,7 +101,6 @@ _WITHOUT_EFFECT = (
     Flag("tensorflow_session_config_file", str, "", ""),
     Flag("platform_config_file", str, "", ""),
     Flag("thread_pool_factory_config_file", str, "", ""),
-    Flag("monitoring_config_file", str, "", ""),
     Flag("enable_profiler", bool, True, ""),
     Flag("remove_unused_fields_from_bundle_metagraph", bool, True, ""),
     Flag("prefer_tflite_model", bool, False, ""),
@@ -192,6 +194,7 @@ def _config_of_flags(values: dict[str, Any], given: set[str]) -> ServerConfig:
 
 def _shared_fields(values: dict[str, Any], given: set[str]) -> dict[str, Any]:
     both, file = values["tensorflow_session_parallelism"], values["batching_parameters_file"]
+    monitoring = values["monitoring_config_file"]
     batching = tf_serving_defaults() if values["enable_batching"] else BatchOptions()
     return {
         "load": LoadOptions(
@@ -224,6 +227,8 @@ def _shared_fields(values: dict[str, Any], given: set[str]) -> dict[str, Any]:
         "models_file_poll_s": values["model_config_file_poll_wait_seconds"],
         "allow_labels_of_absent_versions": values["allow_version_labels_for_unavailable_models"],
         "has_health_service": values["enable_grpc_healthcheck_service"],
+        "metrics_path": read_monitoring_file(Path(monitoring)) if monitoring else DEFAULT_PATH,
+        "access_log": values["access_log"],
         "max_waiting": values["max_waiting_requests"],
         "poll_s": values["file_system_poll_wait_seconds"],
         "max_load_retries": values["max_num_load_retries"],

@@ -4,12 +4,14 @@ Only the methods that are served are registered, so gRPC itself answers UNIMPLEM
 others, as it does for a service that does not exist.
 """
 
+import logging
 import math
 import time
 from collections.abc import Callable
 from typing import Any
 
 import grpc
+from google.protobuf.message import DecodeError
 from tensorflow_serving.apis import (
     classification_pb2,
     get_model_metadata_pb2,
@@ -23,6 +25,7 @@ from tensorflow_serving.apis import (
     regression_pb2,
 )
 
+from serving.access_log import ID_HEADER, AccessLog, request_id
 from serving.drain import Drain
 from serving.errors import Code, DeadlineExceeded, InvalidArgument, RequestError
 from serving.examples import examples_from_input
@@ -53,7 +56,11 @@ _PREDICTION_SERVICE, _MODEL_SERVICE = (
 )
 SERVICE_NAMES = (_PREDICTION_SERVICE, _MODEL_SERVICE)
 
+_ID_KEY = ID_HEADER.lower()  # as HTTP/2 wants it
+
 Answer = Callable[[Any, Any], Any]
+
+logger = logging.getLogger(__name__)
 
 
 def build_handlers(
@@ -62,37 +69,43 @@ def build_handlers(
     metrics: Metrics,
     drain: Drain,
     logs: RequestLogs,
+    access_log: AccessLog | None,
     *,
     as_tensor_content: bool,
 ) -> "tuple[grpc.GenericRpcHandler[Any, Any], ...]":
     """Build the handlers of both services, to be added to a gRPC server."""
     service = _Service(registry, loader, metrics, drain, logs, as_tensor_content)
-    return (
+    services: dict[str, dict[str, tuple[Answer, Any]]] = {
+        _PREDICTION_SERVICE: {
+            "Predict": (service.predict, predict_pb2.PredictRequest),
+            "Classify": (service.classify, classification_pb2.ClassificationRequest),
+            "Regress": (service.regress, regression_pb2.RegressionRequest),
+            "MultiInference": (service.multi_inference, inference_pb2.MultiInferenceRequest),
+            "GetModelMetadata": (
+                service.get_model_metadata,
+                get_model_metadata_pb2.GetModelMetadataRequest,
+            ),
+        },
+        _MODEL_SERVICE: {
+            "GetModelStatus": (
+                service.get_model_status,
+                get_model_status_pb2.GetModelStatusRequest,
+            ),
+            "HandleReloadConfigRequest": (
+                service.reload_config,
+                model_management_pb2.ReloadConfigRequest,
+            ),
+        },
+    }
+    return tuple(
         grpc.method_handlers_generic_handler(
-            _PREDICTION_SERVICE,
+            name,
             {
-                "Predict": _method(service.predict, predict_pb2.PredictRequest),
-                "Classify": _method(service.classify, classification_pb2.ClassificationRequest),
-                "Regress": _method(service.regress, regression_pb2.RegressionRequest),
-                "MultiInference": _method(
-                    service.multi_inference, inference_pb2.MultiInferenceRequest
-                ),
-                "GetModelMetadata": _method(
-                    service.get_model_metadata, get_model_metadata_pb2.GetModelMetadataRequest
-                ),
+                method: _method(f"/{name}/{method}", answer, kind, access_log)
+                for method, (answer, kind) in methods.items()
             },
-        ),
-        grpc.method_handlers_generic_handler(
-            _MODEL_SERVICE,
-            {
-                "GetModelStatus": _method(
-                    service.get_model_status, get_model_status_pb2.GetModelStatusRequest
-                ),
-                "HandleReloadConfigRequest": _method(
-                    service.reload_config, model_management_pb2.ReloadConfigRequest
-                ),
-            },
-        ),
+        )
+        for name, methods in services.items()
     )
 
 
@@ -162,6 +175,7 @@ class _Service:
                 tuple(request.output_filter),
                 timeout_ms,
             )
+        self._metrics.count_run("Predict", "GRPC", prediction)
         response = predict_pb2.PredictResponse()
         _name(response.model_spec, prediction)
         for name, array in prediction.outputs.items():
@@ -173,6 +187,7 @@ class _Service:
         spec, examples = request.model_spec, examples_from_input(request.input)
         with self._registry.acquire(_model_ref(spec)) as servable:
             prediction = classify(servable, spec.signature_name, examples, timeout_ms)
+        self._metrics.count_run("Classify", "GRPC", prediction)
         response = classification_pb2.ClassificationResponse()
         _name(response.model_spec, prediction)
         _fill_classes(response.result, prediction)
@@ -182,6 +197,7 @@ class _Service:
         spec, examples = request.model_spec, examples_from_input(request.input)
         with self._registry.acquire(_model_ref(spec)) as servable:
             prediction = regress(servable, spec.signature_name, examples, timeout_ms)
+        self._metrics.count_run("Regress", "GRPC", prediction)
         response = regression_pb2.RegressionResponse()
         _name(response.model_spec, prediction)
         _fill_values(response.result, prediction)
@@ -195,6 +211,7 @@ class _Service:
                 answer, kind, fill = _TASKS[task.method_name]
                 name = task.model_spec.signature_name
                 prediction = answer(servable, name, examples, timeout_ms)
+                self._metrics.count_run("MultiInference", "GRPC", prediction)
                 result = response.results.add()
                 _name(result.model_spec, prediction)
                 fill(getattr(result, kind), prediction)
@@ -213,8 +230,13 @@ class _Service:
                 "ServerModelConfig type not supported by HandleReloadConfigRequest. Only "
                 "ModelConfigList is currently supported"
             )
+        before = {name: self._metrics.total(name) for name in request.metric_names}
         self._loader.reload(models_of(request.config))
-        return model_management_pb2.ReloadConfigResponse()
+        response = model_management_pb2.ReloadConfigResponse()
+        for name, value in before.items():
+            increase = self._metrics.total(name) - value
+            response.metric.add(name=name, int64_value_increase=increase)
+        return response
 
     def get_model_status(self, request: Any, context: grpc.ServicerContext) -> Any:
         del context
@@ -247,11 +269,12 @@ _LOGS = {
 }
 
 
-def _first_spec(request: Any) -> Any:
-    """Return the model of a request; all tasks of a MultiInference have the same."""
-    if hasattr(request, "model_spec"):
-        return request.model_spec
-    return request.tasks[0].model_spec if request.tasks else model_pb2.ModelSpec()
+def _first_spec(message: Any) -> Any:
+    """Return the model of a request or an answer; all parts of a MultiInference have the same."""
+    if hasattr(message, "model_spec"):
+        return message.model_spec
+    parts = getattr(message, "tasks", None) or getattr(message, "results", None)
+    return parts[0].model_spec if parts else model_pb2.ModelSpec()
 
 
 def model_timeout_ms(left_s: float | None) -> int:
@@ -279,18 +302,44 @@ def _model_ref(spec: Any) -> ModelRef:
     )
 
 
-def _method(answer: Answer, request_type: Any) -> Any:
-    def handle(request: Any, context: grpc.ServicerContext) -> Any:
+def _method(path: str, answer: Answer, request_type: Any, access_log: AccessLog | None) -> Any:
+    # Bytes are parsed and written here: gRPC would do both on the one thread that all calls share,
+    # and where they are no message it keeps what it has of the call in memory for ever.
+    def handle(data: bytes, context: grpc.ServicerContext) -> bytes:
+        started_s, code, words = time.monotonic(), Code.OK, ""
+        request, response, content = request_type(), None, b""
         try:
-            return answer(request, context)
+            request.ParseFromString(data)
+            response = answer(request, context)
+            content = response.SerializeToString()
         except RequestError as error:
-            context.abort(_STATUS_OF_CODE[error.code], _cut(error.message))
+            code, words = error.code, _cut(error.message)
+        except DecodeError:
+            code, words = Code.INTERNAL, "Exception deserializing request!"
+        except Exception as error:
+            logger.exception("unforeseen error in %s", path)
+            code, words = Code.INTERNAL, _cut(f"internal error: {error!r}")
+        if access_log is not None:
+            headers = dict(context.invocation_metadata() or ())
+            identity = request_id(str(headers.get(_ID_KEY, "")))
+            context.set_trailing_metadata(((_ID_KEY, identity),))
+            access_log.write(
+                id=identity,
+                client=context.peer(),
+                protocol="gRPC",
+                method=path,
+                model=_first_spec(request).name,
+                version=None if response is None else _first_spec(response).version.value or None,
+                status=code.name,
+                ms=round(1000 * (time.monotonic() - started_s), 3),
+                bytes_in=len(data),
+                bytes_out=len(content),
+            )
+        if code is not Code.OK:
+            context.abort(_STATUS_OF_CODE[code], words)
+        return content
 
-    return grpc.unary_unary_rpc_method_handler(
-        handle,
-        request_deserializer=request_type.FromString,
-        response_serializer=lambda response: response.SerializeToString(),
-    )
+    return grpc.unary_unary_rpc_method_handler(handle)
 
 
 def _cut(message: str) -> str:

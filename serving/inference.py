@@ -5,12 +5,13 @@ default: what Keras and plain TensorFlow export all has the name of Predict.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from serving.errors import FailedPrecondition, InvalidArgument, Unimplemented
-from serving.predict import Prediction
+from serving.predict import Prediction, run_signature
 from serving.servable import DEFAULT_SIGNATURE, Array, Servable
 
 CLASSIFY = "tensorflow/serving/classify"
@@ -46,7 +47,8 @@ def classify(
             'Expected classification signature outputs to contain at least one of "classes" or '
             f'"scores". Signature was: {signature}'
         )
-    outputs = _run(servable, name, examples, wanted, timeout_ms)
+    prediction = _run(servable, name, examples, wanted, timeout_ms)
+    outputs = prediction.outputs
     for output, array in outputs.items():
         if array.ndim != 2:
             raise InvalidArgument(
@@ -68,7 +70,7 @@ def classify(
             "Tensors class and score should match in dim_size(1). Got "
             f"{classes.shape[1]} vs. {scores.shape[1]}"
         )
-    return _answer(servable, name, {"classes": classes, "scores": scores})
+    return replace(prediction, outputs={"classes": classes, "scores": scores})
 
 
 def regress(
@@ -85,7 +87,8 @@ def regress(
     _check_input(signature, "regression")
     if "outputs" not in signature.outputs:
         raise FailedPrecondition(f"No regression outputs found in SignatureDef: {signature}")
-    values = _run(servable, name, examples, ["outputs"], timeout_ms)["outputs"]
+    prediction = _run(servable, name, examples, ["outputs"], timeout_ms)
+    values = prediction.outputs["outputs"]
     if values.ndim != 1 and (values.ndim != 2 or values.shape[1] != 1):
         raise InvalidArgument(
             "Expected output Tensor shape to be either [batch_size] or [batch_size, 1] but got "
@@ -97,7 +100,7 @@ def regress(
         )
     if values.dtype != np.float32:
         raise InvalidArgument(f"Expected output Tensor of DT_FLOAT.  Got: {values.dtype}")
-    return _answer(servable, name, {"outputs": values.reshape(-1)})
+    return replace(prediction, outputs={"outputs": values.reshape(-1)})
 
 
 def checked_tasks(request: Any) -> Sequence[Any]:
@@ -152,18 +155,12 @@ def _run(
     examples: Sequence[bytes],
     outputs: Sequence[str],
     timeout_ms: int,
-) -> dict[str, Array]:
+) -> Prediction:
     if not examples:
         raise InvalidArgument("Input is empty")
     batch = np.empty(len(examples), object)
     batch[:] = examples
-    return servable.run(name, {"inputs": batch}, outputs, timeout_ms)
-
-
-def _answer(servable: Servable, name: str, outputs: dict[str, Array]) -> Prediction:
-    return Prediction(
-        model_name=servable.name, version=servable.version, signature_name=name, outputs=outputs
-    )
+    return run_signature(servable, name, {"inputs": batch}, outputs, timeout_ms)
 
 
 def _shape(array: Array) -> str:

@@ -41,14 +41,14 @@ def bind_rest(config: ServerConfig, port: int) -> socket.socket:
     return listener
 
 
-def bind_grpc(config: ServerConfig) -> tuple[grpc.Server, int]:
+def bind_grpc(config: ServerConfig, workers: Workers) -> tuple[grpc.Server, int]:
     """Make a gRPC server that has its port, but is not started, and give the port.
 
     Raises:
         StartError: the port or the socket path is taken, or the keys are none.
     """
     server = grpc.server(
-        Workers(config.grpc_threads, config.max_waiting, "grpc"),
+        workers,
         options=[
             ("grpc.max_receive_message_length", _UNLIMITED),
             ("grpc.max_send_message_length", _UNLIMITED),

@@ -8,6 +8,8 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
 
 from serving.config import ModelConfig, ServerConfig
 from serving.directory import VersionFolder, find_models, find_versions
@@ -39,6 +41,7 @@ class Loader:
         config: ServerConfig,
         registry: Registry,
         on_models: Callable[[Sequence[ModelConfig]], None] = lambda models: None,
+        on_load: Callable[[Path], AbstractContextManager[None]] = lambda path: nullcontext(),
     ) -> None:
         """Read what is to be served.
 
@@ -46,13 +49,14 @@ class Loader:
             config: of the server.
             registry: to keep in line.
             on_models: told the models that a file or a reload call asks for.
+            on_load: gives what surrounds the loading of a version from a path.
 
         Raises:
             StartError: the file that says so is wrong.
         """
         self._config = config
         self._registry = registry
-        self._on_models = on_models
+        self._on_models, self._on_load = on_models, on_load
         self._seen: dict[str, dict[int, VersionFolder]] = {}
         self._failures: dict[tuple[str, int], Failure] = {}
         self._said: dict[str, str] = {}
@@ -265,7 +269,8 @@ class Loader:
         started_s = time.monotonic()
         self._registry.start_loading(name, version)
         try:
-            servable = load_servable(name, version, folder.path, self._config.load)
+            with self._on_load(folder.path):
+                servable = load_servable(name, version, folder.path, self._config.load)
             if self._config.load.warm_up:
                 warm_up(servable, folder.path, self._config.load.warmup_iterations)
         except ServingError as error:

@@ -3,6 +3,7 @@
 Both transports come here, so what one refuses, the other refuses in the same words.
 """
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -12,12 +13,17 @@ from serving.servable import DEFAULT_SIGNATURE, Array, Servable
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prediction:
-    """The outputs, and what made them: the version and signature names are the resolved ones."""
+    """The outputs, and what made them: the version and signature names are the resolved ones.
+
+    `n_examples` are the rows of the first input, and `run_s` the seconds that the model took.
+    """
 
     model_name: str
     version: int
     signature_name: str
     outputs: Mapping[str, Array]
+    n_examples: int
+    run_s: float
 
 
 def predict(
@@ -47,9 +53,29 @@ def predict(
         raise FailedPrecondition(f'Serving signature key "{name}" not found.')
     _check_inputs(set(inputs), set(signature.inputs), set(signature.defaults))
     _check_filter(output_filter, sorted(signature.outputs))
-    outputs = servable.run(name, inputs, output_filter or sorted(signature.outputs), timeout_ms)
+    return run_signature(
+        servable, name, inputs, output_filter or sorted(signature.outputs), timeout_ms
+    )
+
+
+def run_signature(
+    servable: Servable,
+    name: str,
+    inputs: Mapping[str, Array],
+    outputs: Sequence[str],
+    timeout_ms: int,
+) -> Prediction:
+    """Run a signature that the model has on inputs that were checked, and take the time."""
+    started_s = time.monotonic()
+    arrays = servable.run(name, inputs, outputs, timeout_ms)
+    first = next(iter(inputs.values()), None)
     return Prediction(
-        model_name=servable.name, version=servable.version, signature_name=name, outputs=outputs
+        model_name=servable.name,
+        version=servable.version,
+        signature_name=name,
+        outputs=arrays,
+        n_examples=len(first) if first is not None and first.ndim else 1,
+        run_s=time.monotonic() - started_s,
     )
 
 

@@ -42,6 +42,17 @@ class VersionStatus:
     error: ServingError | None
 
 
+@dataclass(frozen=True, slots=True)
+class VersionView:
+    """A version as it is now; `servable` is there while it can answer."""
+
+    model: str
+    version: int
+    state: State
+    in_flight: int
+    servable: Servable | None
+
+
 class _Entry:
     def __init__(self) -> None:
         self.state = State.START
@@ -114,6 +125,16 @@ class Registry:
         with self._lock:
             entries = self._models.get(name, {})
             return frozenset(v for v, entry in entries.items() if entry.state is state)
+
+    def overview(self) -> tuple[VersionView, ...]:
+        """Give every version of every model that is configured or was found."""
+        with self._lock:
+            return tuple(
+                VersionView(name, version, entry.state, entry.in_flight, entry.servable)
+                for name, entries in sorted(self._models.items())
+                if name not in self._withdrawn
+                for version, entry in sorted(entries.items())
+            )
 
     @contextmanager
     def acquire(self, ref: ModelRef) -> Iterator[Servable]:

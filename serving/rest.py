@@ -25,6 +25,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from serving import metrics as prometheus
+from serving.access_log import ID_HEADER, AccessLog, request_id
 from serving.drain import Drain
 from serving.errors import (
     Code,
@@ -100,17 +101,21 @@ class RestApi:
         metrics: Metrics,
         drain: Drain,
         logs: RequestLogs,
+        access_log: AccessLog | None,
         executor: Executor,
         *,
         timeout_ms: int,
         most_bytes: int,
         read_s: float,
         allow_cors: bool,
+        metrics_path: str | None,
     ) -> None:
         self._registry = registry
         self._metrics = metrics
         self._drain = drain
         self._logs = logs
+        self._access_log = access_log
+        self._metrics_path = metrics_path
         self._executor = executor
         self._timeout_ms = timeout_ms
         self._most_bytes, self._read_s = most_bytes, read_s
@@ -122,7 +127,7 @@ class RestApi:
             routes=[
                 Route("/healthz", self._healthz),
                 Route("/readyz", self._readyz),
-                Route(prometheus.PATH, self._metrics_page),
+                *([Route(path, self._metrics_page)] if (path := self._metrics_path) else []),
                 Route("/{path:path}", self._v1, methods=_ALL_METHODS),
             ]
         )
@@ -135,17 +140,46 @@ class RestApi:
         del request
         if self._drain.is_draining:
             return PlainTextResponse("shutting down\n", HTTPStatus.SERVICE_UNAVAILABLE)
+        versions = "".join(
+            f"{one.model} {one.version} {one.state.name}\n" for one in self._registry.overview()
+        )
         if not self._registry.is_ready():
             return PlainTextResponse(
-                "waiting for a model or a version of it\n", HTTPStatus.SERVICE_UNAVAILABLE
+                f"waiting for a model or a version of it\n{versions}",
+                HTTPStatus.SERVICE_UNAVAILABLE,
             )
-        return PlainTextResponse("ready\n")
+        return PlainTextResponse(f"ready\n{versions}")
 
     async def _metrics_page(self, request: Request) -> Response:
         del request
         return Response(self._metrics.page(), media_type=prometheus.CONTENT_TYPE)
 
     async def _v1(self, request: Request) -> Response:
+        if self._access_log is None:
+            return await self._respond(request)
+        started_s = time.monotonic()
+        identity = request_id(request.headers.get(ID_HEADER, ""))
+        response = await self._respond(request)
+        response.headers[ID_HEADER] = identity
+        path = request.scope["raw_path"].decode("latin-1")
+        match = _POST.fullmatch(path) or _GET.fullmatch(path)
+        version = response.headers.get(VERSION_HEADER)
+        announced = request.headers.get("content-length", "")
+        self._access_log.write(
+            id=identity,
+            client=":".join(map(str, request.client or ())),
+            protocol="REST",
+            method=f"{request.method} {path}",
+            model=unquote(match["model"]) if match else "",
+            version=None if version is None else int(version),
+            status=response.status_code,
+            ms=round(1000 * (time.monotonic() - started_s), 3),
+            bytes_in=int(announced) if announced.isdigit() else None,
+            bytes_out=len(response.body),
+        )
+        return response
+
+    async def _respond(self, request: Request) -> Response:
         path = request.scope["raw_path"].decode("latin-1")
         if not path.lower().startswith("/v1/"):
             return PlainTextResponse("Not Found\n", HTTPStatus.NOT_FOUND)
@@ -271,6 +305,7 @@ class RestApi:
         answer, encode = _INFERENCES[verb]
         with self._registry.acquire(ref) as servable:
             prediction = answer(servable, name, examples, self._timeout_ms)
+        self._metrics.count_run(verb, "REST", prediction)
         if self._logs.draws(ref.name):
             record = record_of_examples(f"{verb}_log", prediction, examples)
             self._logs.write(ref.name, record)
@@ -280,6 +315,7 @@ class RestApi:
         with self._registry.acquire(ref) as servable:
             inputs = picture_inputs(pictures, _input_types(servable, DEFAULT_SIGNATURE))
             prediction = predict(servable, DEFAULT_SIGNATURE, inputs, timeout_ms=self._timeout_ms)
+        self._metrics.count_run("predict", "REST", prediction)
         self._log(prediction, inputs)
         return _Answered(
             HTTPStatus.OK, encode_outputs(prediction.outputs, "row"), prediction.version
@@ -293,6 +329,7 @@ class RestApi:
         with self._registry.acquire(ref) as servable:
             inputs, answer_format = decode_inputs(document, _input_types(servable, name))
             prediction = predict(servable, name, inputs, timeout_ms=self._timeout_ms)
+        self._metrics.count_run("predict", "REST", prediction)
         self._log(prediction, inputs)
         content = encode_outputs(prediction.outputs, answer_format)
         return _Answered(HTTPStatus.OK, content, prediction.version)

@@ -6,6 +6,7 @@ the feeds of a session are not checked against the signature's declared shape (b
 """
 
 import dataclasses
+import threading
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -40,6 +41,10 @@ DEFAULT_SIGNATURE = "serving_default"
 # of a signature, and one for each output filter that clients use. The bound keeps a client that
 # tries them all from filling memory; beyond it all outputs are computed.
 _MOST_FILTERS = 64
+
+# Operations of a model with less than this of weights end sooner than threads that share them would
+# be awake, so each runs on one thread, and requests and batches share the processors.
+_SMALL_BYTES = 2**25
 
 Array = NDArray[Any]
 
@@ -82,6 +87,8 @@ class Servable:
         self._endpoints, self._batched, self._may_repeat = endpoints, batched, may_repeat
         self._filters: set[tuple[str, ...]] = set()
         self._tensors: dict[str, Any] = {}
+        self._batch_sizes: dict[int, float] = {}
+        self._lock = threading.Lock()
 
     def run(
         self,
@@ -141,9 +148,28 @@ class Servable:
             elif fetches not in self._filters:
                 fetches = every
         feeds = {endpoint.feeds[name]: array for name, array in given.items()}
-        values = self._session_run(feeds, fetches, timeout_ms)
+        if endpoint.batch_rows:
+            *values, n_rows = self._session_run(feeds, (*fetches, endpoint.batch_rows), timeout_ms)
+            self._note_batch(n_rows)
+        else:
+            values = self._session_run(feeds, fetches, timeout_ms)
         by_tensor = dict(zip(fetches, map(_as_array, values), strict=True))
         return {name: by_tensor[endpoint.fetches[name]] for name in outputs}
+
+    def _note_batch(self, n_rows: Array) -> None:
+        with self._lock:
+            # Each row is its part of a batch.
+            for size in n_rows.tolist():
+                self._batch_sizes[size] = self._batch_sizes.get(size, 0.0) + 1 / size
+
+    def batch_sizes(self) -> dict[int, float]:
+        """Give how many batches of how many rows were run, for the signatures that gather them.
+
+        Rows that fill a batch up to an allowed size belong to no request: such a batch counts by
+        the share that is asked for.
+        """
+        with self._lock:
+            return dict(self._batch_sizes)
 
     def _session_run(
         self, feeds: Mapping[str, Array], fetches: Sequence[str], timeout_ms: int
@@ -209,7 +235,7 @@ def load_servable(name: str, version: int, path: Path, options: LoadOptions) -> 
     except (OSError, ValueError, ProtobufError) as error:
         raise LoadError(Code.INVALID_ARGUMENT, f"cannot load {path}: {error}") from error
     graph = tf.Graph()
-    session = tf.compat.v1.Session(graph=graph, config=_session_config(options))
+    session = tf.compat.v1.Session(graph=graph, config=_session_config(options, path))
     try:
         with graph.as_default():
             meta_graph = tf.compat.v1.saved_model.loader.load(
@@ -298,14 +324,21 @@ def input_types(signature: Any) -> dict[str, str]:
     return types
 
 
-def _session_config(options: LoadOptions) -> Any:
+def _session_config(options: LoadOptions, path: Path) -> Any:
     config = config_pb2.ConfigProto()
-    config.intra_op_parallelism_threads = options.intra_op_parallelism
+    config.intra_op_parallelism_threads = options.intra_op_parallelism or (
+        1 if _size_of(path) < _SMALL_BYTES else 0
+    )
     config.inter_op_parallelism_threads = options.inter_op_parallelism
     config.gpu_options.per_process_gpu_memory_fraction = options.gpu_memory_fraction
     # Ops that have no GPU kernel, such as decoding pictures, run on the CPU.
     config.allow_soft_placement = True
     return config
+
+
+def _size_of(path: Path) -> int:
+    files = [path / "saved_model.pb", *path.glob("variables/variables.data-*")]
+    return sum(file.stat().st_size for file in files if file.is_file())
 
 
 def _as_array(value: object) -> Array:

@@ -11,9 +11,11 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
+from functools import partial
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
+from serving.access_log import AccessLog
 from serving.check import check_config, check_paths
 from serving.config import ServerConfig
 from serving.drain import Drain
@@ -107,7 +109,9 @@ class Server:
         """
         self._config = config
         self._drain = Drain()
-        self._grpc, self._grpc_port = bind_grpc(config)
+        self._access_log = AccessLog(config.access_log) if config.access_log else None
+        self._grpc_workers = Workers(config.grpc_threads, config.max_waiting, "grpc")
+        self._grpc, self._grpc_port = bind_grpc(config, self._grpc_workers)
         self._rest_socket = (
             None if config.rest_port is None else bind_rest(config, config.rest_port)
         )
@@ -118,7 +122,7 @@ class Server:
 
     def start(self) -> None:
         """Answer from now on, first that there is no model yet, and begin to load."""
-        _quieten_tensorflow()
+        _set_up_tensorflow()
         # Here, because it takes TensorFlow 8 s to be imported, and wrong flags and taken ports
         # are to be reported before.
         from grpc_reflection.v1alpha import reflection
@@ -132,8 +136,11 @@ class Server:
 
         self._registry = Registry()
         self._logs = RequestLogs(self._config.request_log)
-        self._loader = Loader(self._config, self._registry, self._logs.update)
-        metrics = Metrics()
+        pools = {"GRPC": self._grpc_workers, "REST": self._workers}
+        metrics = Metrics(
+            self._registry, {name: partial(_waiting, pool) for name, pool in pools.items()}
+        )
+        self._loader = Loader(self._config, self._registry, self._logs.update, metrics.load)
         self._grpc.add_generic_rpc_handlers(
             build_handlers(
                 self._registry,
@@ -141,6 +148,7 @@ class Server:
                 metrics,
                 self._drain,
                 self._logs,
+                self._access_log,
                 as_tensor_content=self._config.outputs_as_tensor_content,
             )
         )
@@ -185,6 +193,8 @@ class Server:
             self._uvicorn.should_exit = True
             self._rest_thread.join(timeout=2)
         self._logs.close()
+        if self._access_log is not None:
+            self._access_log.close()
         if not finished:
             logger.error(
                 "ended with requests unanswered after %g s; raise --shutdown_grace_seconds",
@@ -207,11 +217,13 @@ class Server:
             metrics,
             self._drain,
             self._logs,
+            self._access_log,
             self._workers,
             timeout_ms=self._config.rest_timeout_ms,
             most_bytes=self._config.rest_most_bytes,
             read_s=self._config.rest_read_s,
             allow_cors=self._config.allow_cors,
+            metrics_path=self._config.metrics_path,
         )
         config = uvicorn.Config(
             api.build(),
@@ -243,9 +255,15 @@ class Server:
         return addresses
 
 
-def _quieten_tensorflow() -> None:
+def _waiting(pool: Workers) -> int:
+    return pool.waiting
+
+
+def _set_up_tensorflow() -> None:
     # Read when TensorFlow is imported; what a user has set stays.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    # Each model has threads of its own, as many as it is loaded with.
+    os.environ.setdefault("TF_OVERRIDE_GLOBAL_THREADPOOL", "1")
     with without_startup_noise():
         import tensorflow as tf
 

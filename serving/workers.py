@@ -48,6 +48,11 @@ class Workers(ThreadPoolExecutor):
         future.add_done_callback(lambda _: self._room.release())
         return future
 
+    @property
+    def waiting(self) -> int:
+        """Requests that wait for a thread now."""
+        return self._work_queue.qsize()
+
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """End the threads."""
         super().shutdown(wait, cancel_futures=cancel_futures)

@@ -209,6 +209,18 @@ def within_memory(server: Any, send: Callable[[Any, int], None], count: int) -> 
     assert memory_mb(server) < before + MOST_GROWTH_MB
 
 
+def test_bytes_that_are_no_message_leave_nothing_behind(fuzzed: Any) -> None:
+    with fuzzed.channel as channel:
+        predict = channel.unary_unary("/tensorflow.serving.PredictionService/Predict")
+        for number in range(2200):
+            with pytest.raises(grpc.RpcError, match="deserializing"):
+                predict(b"\xff", timeout=60)
+            if number == 200:
+                before = memory_mb(fuzzed)
+    # gRPC's own parsing left 15 KB a message.
+    assert memory_mb(fuzzed) < before + 10
+
+
 @pytest.mark.slow
 def test_a_tenth_of_the_bodies(fuzzed: Any) -> None:
     within_memory(fuzzed, send_bodies, REST_BODIES // 10)

@@ -189,7 +189,9 @@ def test_models_are_listed(server: Any) -> None:
 
 def test_health_and_readiness(server: Any) -> None:
     assert server.call("/healthz") == (200, "ok\n")
-    assert server.call("/readyz") == (200, "ready\n")
+    status, text = server.call("/readyz")
+    assert (status, text.splitlines()[0]) == (200, "ready")
+    assert "numbers 1 AVAILABLE" in text.splitlines()
 
 
 def test_outside_of_v1_there_is_nothing(server: Any) -> None:
