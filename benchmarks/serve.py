@@ -13,6 +13,7 @@ decode, and the pictures run in the best batches of 8, 16, 32 and 64.
 
 import argparse
 import base64
+import contextlib
 import json
 import os
 import queue
@@ -28,6 +29,9 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+
+# Read when TensorFlow makes its first device: each model has threads of its own.
+os.environ["TF_OVERRIDE_GLOBAL_THREADPOOL"] = "1"
 
 import numpy as np
 from traffic import Answers, GrpcConnection, HttpConnection, Way, closed_loop, open_loop
@@ -56,7 +60,8 @@ def main() -> None:
     files = sorted(options.pictures.rglob("*.jpg"))
     pictures = [one.read_bytes() for one in files[:: max(1, len(files) // SENT)][:SENT]]
     TL_FLAGS.extend(options.flags)
-    limit = in_process(version, pictures, options.seconds)
+    limit = max(in_process(version, pictures, options.seconds, threads)
+                for threads in {1, os.cpu_count() or 1})  # fmt: skip
     print("\n| server | clients | requests/s | of the limit | p50 ms | p99 ms | not answered |")
     print("|---|---|---|---|---|---|---|", flush=True)
     for name in options.only:
@@ -99,12 +104,14 @@ def against_rate(way: Way, seconds: float) -> None:
     print(flush=True)
 
 
-def in_process(version: Path, pictures: Sequence[bytes], seconds: float) -> float:
-    """Print what one process reaches without a server; return the most."""
+def in_process(version: Path, pictures: Sequence[bytes], seconds: float, threads: int) -> float:
+    """Print what one process reaches without a server, on so many threads an operation."""
     from serving.config import LoadOptions
     from serving.servable import Servable, load_servable
 
-    servable: Servable = load_servable("limit", 1, version, LoadOptions(batches=False))
+    servable: Servable = load_servable(
+        "limit", 1, version, LoadOptions(batches=False, intra_op_parallelism=threads)
+    )
     arrays = [np.array([one], object) for one in pictures]
     outputs = ["labels", "scores"]
 
@@ -138,7 +145,7 @@ def in_process(version: Path, pictures: Sequence[bytes], seconds: float) -> floa
 
         return step
 
-    print("| in process | pictures/s |\n|---|---|")
+    print(f"\n| in process, {threads} threads an operation | pictures/s |\n|---|---|")
     found = {"one call at a time": rate_of(one)}
     bare_ms = 1e3 / found["one call at a time"]
     for size in BATCHES:
@@ -207,7 +214,7 @@ def start_tl(
     name = version.parent.name
     words = [sys.executable, "-m", "serving", str(version.parent), "--port=0", "--rest_api_port=0"]
     server = subprocess.Popen([*words, *TL_FLAGS], stdout=subprocess.PIPE, text=True,
-                              stderr=subprocess.DEVNULL)  # fmt: skip
+                              stderr=subprocess.DEVNULL, start_new_session=True)  # fmt: skip
     assert server.stdout is not None
     found: dict[str, str] = {}
     for line in server.stdout:
@@ -256,7 +263,9 @@ def start_mlflow(
     script = [sys.executable, str(PEERS / "serve_mlflow.py"), str(version), f"{folder}/model"]
     subprocess.run(script, check=True, capture_output=True)
     words = ["-m", "mlflow", "models", "serve", "-m", f"{folder}/model", "--env-manager", "local"]
-    server = _start([sys.executable, *words, "-h", "127.0.0.1", "-p", str(port)])
+    # It calls `uvicorn` by its name.
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    server = _start([sys.executable, *words, "-h", "127.0.0.1", "-p", str(port)], PATH=path)
     bodies = [json.dumps({"inputs": [_text(one)]}).encode() for one in pictures]
     connect = partial(HttpConnection, f"127.0.0.1:{port}", "/invocations", bodies,
                       Content_Type="application/json")  # fmt: skip
@@ -304,12 +313,7 @@ def running(
                 time.sleep(0.5)
         yield ways
     finally:
-        # Some run their workers in processes of their own.
-        os.killpg(server.pid, signal.SIGTERM) if name != "tl" else server.terminate()
-        try:
-            server.wait(timeout=30)
-        except subprocess.TimeoutExpired:
-            os.killpg(server.pid, signal.SIGKILL)
+        _stop(server)
 
 
 def _start(words: list[str], cwd: Path | None = None, **environment: str) -> subprocess.Popen[str]:
@@ -317,6 +321,15 @@ def _start(words: list[str], cwd: Path | None = None, **environment: str) -> sub
         words, cwd=cwd, env={**os.environ, **environment}, stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL, text=True, start_new_session=True,
     )  # fmt: skip
+
+
+def _stop(server: subprocess.Popen[str]) -> None:
+    server.terminate()
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        server.wait(timeout=30)
+    # Some run their workers in processes of their own.
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(server.pid, signal.SIGKILL)
 
 
 def _free_port() -> int:

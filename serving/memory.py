@@ -7,19 +7,26 @@ gigabyte, which the process would hold on to until it ends, and a container pays
 import ctypes
 import time
 
+_trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+
 EVERY_S = 10.0  # a pass takes milliseconds, during which allocations wait
+
+
+def give_back() -> None:
+    """Give back what is free, where the C library has a way."""
+    if _trim is not None:
+        _trim(0)
 
 
 class Trimmer:
     """Gives freed memory back, at most once in a while."""
 
     def __init__(self) -> None:
-        """Find the C library's way, where it has one."""
-        self._trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+        """Begin to count the time."""
         self._next_s = time.monotonic() + EVERY_S
 
     def trim(self) -> None:
         """Give memory back, if the last time is long enough ago."""
-        if self._trim is not None and time.monotonic() >= self._next_s:
-            self._trim(0)
+        if time.monotonic() >= self._next_s:
+            give_back()
             self._next_s = time.monotonic() + EVERY_S

@@ -5,6 +5,7 @@ name and what a malformed request is part of the protocol.
 """
 
 import asyncio
+import contextlib
 import logging
 import re
 import time
@@ -45,6 +46,7 @@ from serving.json_codec import (
     signature_name,
 )
 from serving.json_document import parse_document
+from serving.json_process import JsonProcess, are_large_outputs, is_large_body
 from serving.metadata import metadata_json, status_json
 from serving.metrics import Metrics
 from serving.pictures import is_picture, picture_inputs
@@ -103,6 +105,7 @@ class RestApi:
         logs: RequestLogs,
         access_log: AccessLog | None,
         executor: Executor,
+        json_process: JsonProcess,
         *,
         timeout_ms: int,
         most_bytes: int,
@@ -117,6 +120,7 @@ class RestApi:
         self._access_log = access_log
         self._metrics_path = metrics_path
         self._executor = executor
+        self._json = json_process
         self._timeout_ms = timeout_ms
         self._most_bytes, self._read_s = most_bytes, read_s
         self._headers = _CORS_HEADERS if allow_cors else {}
@@ -323,15 +327,23 @@ class RestApi:
 
     def _predict(self, ref: ModelRef, body: bytes) -> _Answered:
         # Parsed before the model is looked up, as in TF Serving: bad JSON for a model that is
-        # not there is 400, not 404.
-        document = parse_document(body)
-        name = signature_name(document) or DEFAULT_SIGNATURE
+        # not there is 400, not 404. Only of a large document the types have to be known before.
+        is_large = is_large_body(body)
+        document = {} if is_large else parse_document(body)
         with self._registry.acquire(ref) as servable:
-            inputs, answer_format = decode_inputs(document, _input_types(servable, name))
+            if is_large:
+                name, inputs, answer_format = self._json.read(
+                    body, DEFAULT_SIGNATURE, _all_input_types(servable)
+                )
+                _input_types(servable, name)
+            else:
+                name = signature_name(document) or DEFAULT_SIGNATURE
+                inputs, answer_format = decode_inputs(document, _input_types(servable, name))
             prediction = predict(servable, name, inputs, timeout_ms=self._timeout_ms)
         self._metrics.count_run("predict", "REST", prediction)
         self._log(prediction, inputs)
-        content = encode_outputs(prediction.outputs, answer_format)
+        write = self._json.write if are_large_outputs(prediction.outputs) else encode_outputs
+        content = write(prediction.outputs, answer_format)
         return _Answered(HTTPStatus.OK, content, prediction.version)
 
     def _log(self, prediction: Prediction, inputs: Mapping[str, Array]) -> None:
@@ -380,6 +392,15 @@ def _input_types(servable: Servable, name: str) -> dict[str, str]:
     types = input_types(signature)
     if not types:
         raise InvalidArgument(f"Failed to get input map for signature: {name}")
+    return types
+
+
+def _all_input_types(servable: Servable) -> dict[str, dict[str, str]]:
+    """Return the types of the signatures whose inputs can be given."""
+    types = {}
+    for name in servable.signatures:
+        with contextlib.suppress(RequestError):
+            types[name] = _input_types(servable, name)
     return types
 
 

@@ -129,12 +129,14 @@ class Server:
 
         from serving.grpc_service import SERVICE_NAMES, build_handlers
         from serving.health import Health
+        from serving.json_process import JsonProcess
         from serving.loader import Loader
         from serving.metrics import Metrics
         from serving.registry import Registry
         from serving.request_log import RequestLogs
 
         self._registry = Registry()
+        self._json = JsonProcess()
         self._logs = RequestLogs(self._config.request_log)
         pools = {"GRPC": self._grpc_workers, "REST": self._workers}
         metrics = Metrics(
@@ -192,6 +194,7 @@ class Server:
         if self._rest_socket is not None:
             self._uvicorn.should_exit = True
             self._rest_thread.join(timeout=2)
+        self._json.close()
         self._logs.close()
         if self._access_log is not None:
             self._access_log.close()
@@ -219,6 +222,7 @@ class Server:
             self._logs,
             self._access_log,
             self._workers,
+            self._json,
             timeout_ms=self._config.rest_timeout_ms,
             most_bytes=self._config.rest_most_bytes,
             read_s=self._config.rest_read_s,
