@@ -20,7 +20,7 @@ from serving.drain import Drain
 from serving.errors import StartError
 from serving.flags import parse_command_line
 from serving.listeners import bind_grpc, bind_rest, show_address
-from serving.memory import Trimmer
+from serving.memory import Trimmer, keep_imported
 from serving.startup_noise import without_startup_noise
 from serving.tls import read_tls_file
 from serving.workers import Workers
@@ -151,6 +151,7 @@ class Server:
         self._grpc.start()
         if self._rest_socket is not None:
             self._start_rest(metrics)
+        keep_imported()
         logger.info("listening: %s", ", ".join(self._addresses()))
         # Daemons: a load that hangs must not keep the process from ending.
         self._loading = threading.Thread(target=self._loader.run, name="loader", daemon=True)
