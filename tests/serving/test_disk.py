@@ -133,9 +133,7 @@ def test_base_path_that_goes_away_is_named_and_followed_again_when_it_is_back(
             assert server.log.read_text().count(missing) == times
             folder.unlink(missing_ok=True)
             folder.with_name("aside").rename(folder)
-            wait_for(
-                lambda times=times: server.log.read_text().count(f"{folder} is there") == times
-            )
+            wait_for_lines(server, f"{folder} is there", times)
         put_version("birds", folder / "2")
         wait_for_state(server, name, 2, "AVAILABLE")
         load.wait_for_more()
