@@ -70,9 +70,8 @@ class JsonProcess:
         return content
 
     def close(self) -> None:
-        """End the process."""
-        with self._turn:
-            self._end()
+        """End the process, and what it is doing."""
+        self._end()
 
     def _do(self, function: Callable[..., Any], *arguments: Any) -> Any:
         work = pickle.dumps((function, arguments), pickle.HIGHEST_PROTOCOL)
@@ -101,10 +100,10 @@ class JsonProcess:
         return self._process
 
     def _end(self) -> None:
-        if self._process is not None:
-            self._process.kill()
-            self._process.communicate()
-            self._process = None
+        process, self._process = self._process, None
+        if process is not None:
+            process.kill()
+            process.communicate()
 
 
 def read_request(body: bytes, default: str, types_of: Mapping[str, Types]) -> Read:

@@ -14,6 +14,17 @@ from serving.tls import read_tls_file
 from serving.workers import Workers
 
 _UNLIMITED = -1  # gRPC's default refuses messages over 4 MB, which one picture can be
+_ARGUMENTS: dict[str, int | str] = {
+    "grpc.max_receive_message_length": _UNLIMITED,
+    "grpc.max_send_message_length": _UNLIMITED,
+    # Otherwise a second server takes the same port, and each gets half of the requests.
+    "grpc.so_reuseport": 0,
+    # A connection says HTTP/2 in that time, and answers a ping within a minute. gRPC's own times
+    # are two minutes and two hours.
+    "grpc.server_handshake_timeout_ms": 20_000,
+    "grpc.keepalive_time_ms": 120_000,
+    "grpc.keepalive_permit_without_calls": 1,
+}
 
 
 def bind_rest(config: ServerConfig, port: int) -> socket.socket:
@@ -47,16 +58,9 @@ def bind_grpc(config: ServerConfig, workers: Workers) -> tuple[grpc.Server, int]
     Raises:
         StartError: the port or the socket path is taken, or the keys are none.
     """
-    server = grpc.server(
-        workers,
-        options=[
-            ("grpc.max_receive_message_length", _UNLIMITED),
-            ("grpc.max_send_message_length", _UNLIMITED),
-            # Otherwise a second server takes the same port, and each gets half of the requests.
-            ("grpc.so_reuseport", 0),
-            *config.grpc_arguments,
-        ],
-    )
+    # Of an argument that is given twice gRPC takes the first.
+    arguments = {**_ARGUMENTS, **dict(config.grpc_arguments)}
+    server = grpc.server(workers, options=tuple(arguments.items()))
     tls = None if config.grpc_tls_file is None else read_tls_file(config.grpc_tls_file)
     address = show_address(config.host, config.grpc_port)
     try:

@@ -21,6 +21,7 @@ from serving.errors import (
     ServingError,
     StartError,
 )
+from serving.memory import collect_graphs
 from serving.models_file import read_models_file
 from serving.registry import ModelRef, Registry, State
 from serving.servable import load_servable
@@ -60,6 +61,7 @@ class Loader:
         self._seen: dict[str, dict[int, VersionFolder]] = {}
         self._failures: dict[tuple[str, int], Failure] = {}
         self._said: dict[str, str] = {}
+        self._away: set[str] = set()
         self._stop = threading.Event()
         self._one_at_a_time = threading.RLock()
         self._models = config.models
@@ -97,14 +99,17 @@ class Loader:
                 except OSError as error:
                     # As if nothing had changed: a file server that is away must not end a service.
                     self._say(model.name, f"Could not find base path {model.base_path}: {error}")
+                    self._away.add(model.name)
                     continue
+                self._note_presence(model)
                 self._follow(model, on_disk)
                 self._registry.label(
                     model.name,
                     model.labels,
                     even_if_absent=self._config.allow_labels_of_absent_versions,
                 )
-            self._registry.reap()
+            if self._registry.reap():
+                collect_graphs()
 
     def reload(self, models: tuple[ModelConfig, ...]) -> None:
         """Serve these models and no others, and return when the new ones answer.
@@ -196,13 +201,24 @@ class Loader:
         if self._config.folder is None:
             return self._models
         try:
-            models = find_models(self._config.folder)
+            found = find_models(self._config.folder)
         except (OSError, ServingError) as error:
             self._say("", f"cannot look through {self._config.folder}: {error}")
             return ()
-        if not models:
+        # One that is empty now is not found any more, and has to be withdrawn.
+        known = {model.name: model for model in (*self._models, *found)}
+        self._models = tuple(known.values())
+        if known:
+            self._said.pop("", None)
+        else:
             self._say("", f"{self._config.folder} is empty: waiting for a model to serve")
-        return models
+        return self._models
+
+    def _note_presence(self, model: ModelConfig) -> None:
+        if model.name in self._away:
+            self._away.discard(model.name)
+            self._said.pop(model.name, None)
+            logger.info("base path %s is there", model.base_path)
 
     def _follow(self, model: ModelConfig, on_disk: dict[int, VersionFolder]) -> None:
         previous = self._seen.get(model.name, {})
@@ -214,6 +230,10 @@ class Loader:
                 f"No versions of servable {model.name} found under base path {model.base_path}. "
                 "Did you forget to name your leaf directory as a number (eg. '/1/')?",
             )
+            if self._config.folder is not None and self._registry.versions(
+                model.name, State.AVAILABLE
+            ):
+                self._registry.withdraw(model.name)  # the server is ready for the others
         elif missing := (model.policy.versions or frozenset()) - on_disk.keys():
             self._say(
                 model.name,
@@ -296,7 +316,10 @@ class Loader:
         same_files = earlier is not None and earlier.contents == folder.contents
         attempts = earlier.attempts + 1 if earlier is not None and same_files else 1
         self._failures[name, version] = Failure(attempts, time.monotonic(), folder.contents)
+        # Kept for the status; these would keep the graph that was being loaded.
+        error.__traceback__ = error.__cause__ = error.__context__ = None
         self._registry.fail(name, version, error)
+        collect_graphs()
         left = self._config.max_load_retries + 1 - attempts
         logger.error(
             "%s version %d cannot be served: %s; %s",

@@ -29,6 +29,8 @@ def read_models_file(path: Path) -> tuple[ModelConfig, ...]:
         StartError: it cannot be read, is no `ModelServerConfig`, or asks for what cannot be.
     """
     message = read_text_proto(path, model_server_config_pb2.ModelServerConfig())
+    if message.WhichOneof("config") is None:  # as a file is that is just being written
+        raise StartError(f"{path} has no model_config_list: write model_config_list {{}} for none")
     try:
         return models_of(message)
     except InvalidArgument as error:

@@ -218,8 +218,8 @@ class Registry:
             # Kept apart from the table: the same version may be loaded again meanwhile.
             self._retired.append(entry)
 
-    def reap(self) -> None:
-        """Free the retired versions that nobody uses any more."""
+    def reap(self) -> bool:
+        """Free the retired versions that nobody uses any more, and tell whether there were any."""
         with self._lock:
             idle = [entry for entry in self._retired if entry.in_flight == 0]
             self._retired = [entry for entry in self._retired if entry.in_flight > 0]
@@ -228,6 +228,7 @@ class Registry:
                 entry.servable.close()
                 entry.servable = None
             entry.state = State.END
+        return bool(idle)
 
     def _enter(self, ref: ModelRef) -> tuple[_Entry, Servable]:
         if not ref.name:

@@ -211,6 +211,8 @@ class RestApi:
                 loop = asyncio.get_running_loop()
                 answered = await loop.run_in_executor(self._executor, answer)
         headers = {**self._headers}
+        if self._drain.is_draining:
+            headers["Connection"] = "close"  # the next request is for another server
         if answered.version is not None:
             headers[VERSION_HEADER] = str(answered.version)
         return Response(

@@ -4,9 +4,11 @@ The order of starting: check the command line and the paths, take the ports, imp
 answer health, load. The order of ending: not ready any more, finish what is being answered, close.
 """
 
+import asyncio
 import logging
 import os
 import signal
+import socket
 import sys
 import threading
 import time
@@ -22,7 +24,8 @@ from serving.drain import Drain
 from serving.errors import StartError
 from serving.flags import parse_command_line
 from serving.listeners import bind_grpc, bind_rest, show_address
-from serving.memory import Trimmer
+from serving.memory import Trimmer, keep_imported
+from serving.open_files import raise_limit
 from serving.startup_noise import without_startup_noise
 from serving.tls import read_tls_file
 from serving.workers import Workers
@@ -109,6 +112,7 @@ class Server:
         """
         self._config = config
         self._drain = Drain()
+        self._most_files = raise_limit()
         self._access_log = AccessLog(config.access_log) if config.access_log else None
         self._grpc_workers = Workers(config.grpc_threads, config.max_waiting, "grpc")
         self._grpc, self._grpc_port = bind_grpc(config, self._grpc_workers)
@@ -160,7 +164,8 @@ class Server:
         reflection.enable_server_reflection((*SERVICE_NAMES, reflection.SERVICE_NAME), self._grpc)
         self._grpc.start()
         if self._rest_socket is not None:
-            self._start_rest(metrics)
+            self._start_rest(self._rest_socket, metrics)
+        keep_imported()
         logger.info("listening: %s", ", ".join(self._addresses()))
         # Daemons: a load that hangs must not keep the process from ending.
         self._loading = threading.Thread(target=self._loader.run, name="loader", daemon=True)
@@ -188,12 +193,16 @@ class Server:
         self._drain.begin()
         self.update_health()
         self._loader.stop()
-        grpc_ended = self._grpc.stop(self._config.shutdown_grace_s)
-        finished = self._drain.wait_idle(self._config.shutdown_grace_s)
-        grpc_ended.wait(max(0.0, deadline_s - time.monotonic()) + 1)
+        # Requests are let in for a while: who sends them may not have asked for readiness yet.
+        self._drain.wait_idle(self._config.shutdown_grace_s / 2)
         if self._rest_socket is not None:
             self._uvicorn.should_exit = True
-            self._rest_thread.join(timeout=2)
+        left_s = max(0.0, deadline_s - time.monotonic())
+        self._grpc.stop(left_s).wait(left_s + 1)
+        finished = self._drain.wait_idle(max(0.0, deadline_s - time.monotonic()))
+        if self._rest_socket is not None:
+            finished = self._wait_until_sent(deadline_s) and finished
+            self._rest_thread.join(timeout=1)
         self._json.close()
         self._logs.close()
         if self._access_log is not None:
@@ -210,9 +219,10 @@ class Server:
         self._workers.shutdown()
         return 0
 
-    def _start_rest(self, metrics: Any) -> None:
+    def _start_rest(self, listener: socket.socket, metrics: Any) -> None:
         import uvicorn
 
+        from serving.connections import Connection, Seldom, most_connections, report_seldom
         from serving.rest import RestApi
 
         api = RestApi(
@@ -236,19 +246,39 @@ class Server:
             access_log=False,
             lifespan="off",
             ws="none",
-            limit_concurrency=self._config.rest_most_connections,
-            timeout_graceful_shutdown=1,  # `stop` has waited for the requests before
         )
         config.load()
         config.ssl = self._rest_tls  # which it would read from files of its own
+        connection: Any = partial(
+            Connection,
+            most=most_connections(self._config.rest_most_connections, self._most_files),
+            patience_s=self._config.rest_read_s,
+        )
+        config.http_protocol_class = connection
+        logging.getLogger("uvicorn.error").addFilter(Seldom())  # each bad request is a line
         self._uvicorn = uvicorn.Server(config)
+
+        async def serve() -> None:
+            asyncio.get_running_loop().set_exception_handler(report_seldom)
+            await self._uvicorn.serve(sockets=[listener])
+
         self._rest_thread = threading.Thread(
-            target=self._uvicorn.run,
-            kwargs={"sockets": [self._rest_socket]},
-            name="rest",
-            daemon=True,
+            target=lambda: asyncio.run(serve()), name="rest", daemon=True
         )
         self._rest_thread.start()
+
+    def _wait_until_sent(self, deadline_s: float) -> bool:
+        """Wait until REST's clients have their answers; False where they are too slow."""
+
+        def is_sending() -> bool:
+            connections = list(self._uvicorn.server_state.connections)
+            return any(one.transport.get_write_buffer_size() > 0 for one in connections)
+
+        while is_sending():
+            if time.monotonic() > deadline_s:
+                return False
+            time.sleep(0.05)
+        return True
 
     def _addresses(self) -> list[str]:
         addresses = [f"gRPC  {show_address(self._config.host, self._grpc_port)}"]

@@ -1,5 +1,6 @@
-"""A model for Classify and Regress, for the tests that need one."""
+"""Models of every kind that a SavedModel can be, each as small as it can be."""
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -152,3 +153,100 @@ def build_tf1(path: Path) -> None:
         y = tf.identity(tf.matmul(x, weights), "y")
         session.run(v1.global_variables_initializer())
         v1.saved_model.simple_save(session, str(path), {"x": x}, {"y": y})
+
+
+def build_tf1_table(path: Path, *, init: str) -> None:
+    """Write a model of TensorFlow 1 with a variable, and a table that an operation fills.
+
+    Args:
+        path: of the version.
+        init: `main_op` or `legacy_init_op`, the two ways to say which operation.
+    """
+    import tensorflow as tf
+
+    v1, graph = tf.compat.v1, tf.Graph()
+    with graph.as_default(), v1.Session(graph=graph) as session:
+        word = v1.placeholder(tf.string, [None], "word")
+        shift = v1.get_variable("shift", initializer=tf.constant(100, tf.int64))
+        table = tf.lookup.StaticHashTable(
+            tf.lookup.KeyValueTensorInitializer(["oak", "ash"], tf.constant([0, 1], tf.int64)), -1
+        )
+        place = tf.identity(table.lookup(word) + shift, "place")
+        session.run([v1.global_variables_initializer(), v1.tables_initializer()])
+        info = v1.saved_model.build_tensor_info
+        signature = v1.saved_model.build_signature_def(
+            {"word": info(word)}, {"place": info(place)}, "tensorflow/serving/predict"
+        )
+        builder = v1.saved_model.Builder(str(path))
+        builder.add_meta_graph_and_variables(
+            session, ["serve"], {"serving_default": signature}, **{init: v1.tables_initializer()}
+        )
+        builder.save()
+
+
+def build_composite(path: Path) -> None:
+    """Write a model of TensorFlow 1 with sparse and ragged outputs, and one that is plain."""
+    import tensorflow as tf
+
+    v1, graph = tf.compat.v1, tf.Graph()
+    with graph.as_default(), v1.Session(graph=graph) as session:
+        x = v1.placeholder(tf.float32, [None, 2], "x")
+        info = v1.saved_model.build_tensor_info
+        outputs = {
+            "sparse": tf.sparse.from_dense(x),
+            "ragged": tf.RaggedTensor.from_tensor(x),
+            "serving_default": 2 * x,
+        }
+        signatures = {
+            name: v1.saved_model.build_signature_def({"x": info(x)}, {"y": info(y)})
+            for name, y in outputs.items()
+        }
+        builder = v1.saved_model.Builder(str(path))
+        builder.add_meta_graph_and_variables(session, ["serve"], signatures)
+        builder.save()
+
+
+def build_types(path: Path, names: Collection[str]) -> None:
+    """Write a model with a signature for each type of tensor, which gives back what it gets."""
+    import tensorflow as tf
+
+    model = tf.Module()
+    signatures = {
+        name: tf.function(lambda x: {"y": tf.identity(x)}).get_concrete_function(
+            tf.TensorSpec(None, tf.as_dtype(name), name="x")  # of any rank
+        )
+        for name in names
+    }
+    tf.saved_model.save(model, str(path), signatures)
+
+
+def build_defaults(path: Path) -> None:
+    """Write a model whose input `factor` may be left out, and is 3 then."""
+    import tensorflow as tf
+    from tensorflow.core.protobuf import saved_model_pb2
+
+    model, number = tf.Module(), tf.TensorSpec([None], tf.float32)
+    function = tf.function(lambda x, factor: {"y": x * factor}).get_concrete_function(
+        x=number, factor=tf.TensorSpec([], tf.float32)
+    )
+    tf.saved_model.save(model, str(path), {"serving_default": function})
+    file = path / "saved_model.pb"
+    saved = saved_model_pb2.SavedModel.FromString(file.read_bytes())
+    signature = saved.meta_graphs[0].signature_def["serving_default"]
+    signature.defaults["factor"].CopyFrom(tf.make_tensor_proto(3.0))
+    file.write_bytes(saved.SerializeToString())
+
+
+def build_of_unknown_op(path: Path) -> None:
+    """Write a model with an operation that TensorFlow does not have."""
+    from tensorflow.core.protobuf import saved_model_pb2
+
+    build_tf1(path)
+    file = path / "saved_model.pb"
+    saved = saved_model_pb2.SavedModel.FromString(file.read_bytes())
+    graph = saved.meta_graphs[0]
+    next(node for node in graph.graph_def.node if node.op == "MatMul").op = "OurOwnMatMul"
+    next(
+        op for op in graph.meta_info_def.stripped_op_list.op if op.name == "MatMul"
+    ).name = "OurOwnMatMul"
+    file.write_bytes(saved.SerializeToString())

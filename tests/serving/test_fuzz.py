@@ -19,6 +19,8 @@ from tensorflow_serving.apis import classification_pb2, get_model_status_pb2, pr
 
 from serving.memory import EVERY_S
 
+from .under_load import memory_mb
+
 REST_BODIES, GRPC_MESSAGES = 50_000, 20_000
 MOST_GROWTH_MB = 150
 _OWN_FAULT = {grpc.StatusCode.INTERNAL, grpc.StatusCode.UNKNOWN, grpc.StatusCode.DATA_LOSS}
@@ -86,11 +88,6 @@ def fuzzed(
     assert server.call("/v1/models/numbers:predict", {"instances": [2.0]})[0] == 200
     assert "unforeseen" not in server.log.read_text()
     assert server.end() == 0
-
-
-def memory_mb(server: Any) -> float:
-    status = Path(f"/proc/{server.process.pid}/status").read_text()
-    return int(next(one for one in status.splitlines() if "VmRSS" in one).split()[1]) / 1024
 
 
 def send_bodies(server: Any, count: int) -> None:

@@ -1,6 +1,7 @@
 """The loader on real SavedModels, polled by hand."""
 
 import dataclasses
+import gc
 import shutil
 import threading
 import time
@@ -104,6 +105,32 @@ def test_version_in_use_stays_whole_until_its_request_ends(
     assert scene.poll() == {2: State.AVAILABLE, 1: State.END}
     with pytest.raises(ModelError, match="closed"):
         predict(held, "", image)
+
+
+def count_graphs() -> int:
+    """Count the graphs that are in memory, whether anybody can reach them or not."""
+    import tensorflow as tf
+
+    return sum(isinstance(one, tf.Graph) for one in gc.get_objects())
+
+
+def test_graphs_of_retired_and_failed_versions_are_freed(
+    scene: Scene, put_version: PutVersion
+) -> None:
+    scene.poll()
+    gc.collect()  # what other tests have left
+    before = count_graphs()
+
+    for version in range(2, 6):
+        put_version("birds", scene.base_path / str(version))
+        if version % 2:
+            shutil.rmtree(scene.base_path / str(version) / "variables")
+        scene.poll()
+
+    assert scene.poll() == {
+        5: State.END, 4: State.AVAILABLE, 3: State.END, 2: State.END, 1: State.END
+    }  # fmt: skip
+    assert count_graphs() == before
 
 
 def test_damaged_version_ends_with_its_error_and_the_old_one_serves(scene: Scene) -> None:
@@ -316,6 +343,31 @@ def test_readiness_waits_for_every_model_that_is_configured(
     assert registry.is_ready()
 
 
+def test_folder_of_models_that_goes_away_is_named_each_time_and_changes_nothing(
+    tmp_path: Path, put_version: PutVersion, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "models").mkdir()
+    registry = Registry()
+    loader = Loader(ServerConfig(folder=tmp_path / "models", poll_s=0), registry)
+    for _ in range(3):
+        loader.poll()
+    assert caplog.text.count("is empty: waiting for a model") == 1
+
+    put_version("cats", tmp_path / "models" / "flowers" / "1")
+    loader.poll()
+    for times in (1, 2):
+        (tmp_path / "models").rename(tmp_path / "away")
+        for _ in range(3):
+            loader.poll()
+        assert caplog.text.count("cannot look through") == times
+        assert registry.is_ready()
+        (tmp_path / "away").rename(tmp_path / "models")
+        loader.poll()
+    put_version("birds", tmp_path / "models" / "flowers" / "2")
+    loader.poll()
+    assert registry.versions("flowers", State.AVAILABLE) == {2}
+
+
 def test_model_that_is_found_later_does_not_end_readiness_while_it_cannot_be_loaded(
     tmp_path: Path, put_version: PutVersion
 ) -> None:
@@ -420,20 +472,33 @@ def test_new_label_waits_for_its_version_unless_it_may_run_ahead(ahead: bool, fl
         fleet.version("next")
 
 
+@pytest.mark.parametrize("breakage", ["half", "empty", "only_a_comment", "noise", "gone", "folder"])
 def test_file_that_breaks_while_running_changes_nothing_and_is_named(
-    fleet: Fleet, caplog: pytest.LogCaptureFixture
+    breakage: str, fleet: Fleet, caplog: pytest.LogCaptureFixture
 ) -> None:
     fleet.write(flowers="", numbers="")
     loader = fleet.start(models_file_poll_s=1e-9)
+    good = fleet.file.read_bytes()
+    broken = {
+        "half": good[: len(good) // 2], "empty": b"", "only_a_comment": b"# later\n",
+        "noise": b"\xff\xd8\0" * 99,
+    }  # fmt: skip
 
-    fleet.file.write_text("model_config_list {")
-    loader.poll()
-    loader.poll()
+    fleet.file.unlink()
+    if breakage == "folder":
+        fleet.file.mkdir()
+    elif breakage != "gone":
+        fleet.file.write_bytes(broken[breakage])
+    for _ in range(3):
+        loader.poll()
 
     assert fleet.answering("flowers") == {2}
     assert fleet.answering("numbers") == {1}
     assert caplog.text.count("what was served before is served on") == 1
+    assert caplog.text.count(str(fleet.file)) == 1
 
+    if breakage == "folder":
+        fleet.file.rmdir()
     fleet.write(flowers="model_version_policy { specific { versions: 1 } }")
     loader.poll()
     assert fleet.answering("flowers") == {1}

@@ -69,6 +69,11 @@ def test_other_files_are_refused(tmp_path: Path) -> None:
 
     with pytest.raises(StartError, match="cannot read .*nowhere: No such file"):
         read_models_file(tmp_path / "nowhere")
+    (tmp_path / "empty").touch()
+    with pytest.raises(StartError, match=r"empty has no model_config_list"):
+        read_models_file(tmp_path / "empty")
+    (tmp_path / "none").write_text("model_config_list {}")
+    assert read_models_file(tmp_path / "none") == ()
     with pytest.raises(StartError, match="Invalid protobuf file"):
         read_models_file(tmp_path / "picture")
     with pytest.raises(StartError, match="custom_model_config is not supported"):

@@ -9,25 +9,15 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from serving.client import Client
 
-CATS = {"labels": {"lynx", "puma"}, "outputs": {"labels", "scores"}}
-BIRDS = {"labels": {"owl", "wren", "kite"}, "outputs": {"labels", "scores", "ood_score"}}
+from .under_load import asked_without_pause, kind_of, memory_mb, wait_for
 
-
-def version_of(answer: dict[str, Any]) -> int:
-    """Tell which version made an answer; anything that is not wholly of one is an error."""
-    seen = {"labels": set(answer["labels"].ravel().tolist()), "outputs": set(answer)}
-    assert seen in (CATS, BIRDS)
-    assert answer["scores"].shape == answer["labels"].shape
-    return 1 if seen == CATS else 2
-
-
-def wait_for(condition: Callable[[], bool], timeout_s: float = 60) -> None:
-    end_s = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < end_s, "did not happen in time"
-        time.sleep(0.02)
+KEPT = 3
+SETTLED_AFTER = 10  # swaps: what is prepared once is not growth
+MOST_GROWTH_MB = 0.5  # a swap
 
 
 def test_hundreds_of_requests_through_a_swap_and_back(
@@ -39,11 +29,11 @@ def test_hundreds_of_requests_through_a_swap_and_back(
     clients = [Client(address, timeout_s=60) for address in addresses]
     wait_for(lambda: clients[0].status() == {1: "AVAILABLE"})
     done = threading.Event()
-    answered: list[list[int]] = [[] for _ in range(4)]
+    answered: list[list[str]] = [[] for _ in range(4)]
 
-    def ask_until_done(client: Client, versions: list[int]) -> None:
+    def ask_until_done(client: Client, kinds: list[str]) -> None:
         while not done.is_set():
-            versions.append(version_of(client.predict_bytes([b"picture"] * 3)))
+            kinds.append(kind_of(client.predict_bytes([b"picture"] * 3)))
 
     with ThreadPoolExecutor(4) as pool:
         asking = [
@@ -60,8 +50,55 @@ def test_hundreds_of_requests_through_a_swap_and_back(
         for future in asking:
             future.result()
 
-    for versions in answered:
+    for kinds in answered:
         # Each client sees the first version, then only the second, then only the first again.
-        assert [version for version, _ in itertools.groupby(versions)] == [1, 2, 1]
+        assert [kind for kind, _ in itertools.groupby(kinds)] == ["cats", "birds", "cats"]
     for client in clients:
         client.close()
+
+
+@pytest.mark.parametrize(
+    "swaps", [pytest.param(10, marks=pytest.mark.slow), pytest.param(60, marks=pytest.mark.soak)]
+)
+def test_version_every_second_fails_no_request_and_frees_the_last(
+    swaps: int,
+    start_server: Callable[..., Any],
+    put_version: Callable[[str, Path], None],
+    tmp_path: Path,
+) -> None:
+    model = tmp_path / "swapped"
+    put_version("birds", model / "1")
+    server = start_server(
+        str(model), "--port=0", "--rest_api_port=0", "--file_system_poll_wait_seconds=0.1"
+    )
+    server.wait_for_addresses()
+    memory = []
+    with asked_without_pause(server, "swapped") as load:
+        for version in range(2, swaps + 2):
+            next_s = time.monotonic() + 1
+            put_version(["birds", "cats"][version % 2 == 0], model / str(version))
+            if version % KEPT == 0:  # what nobody serves any more is taken away now and then
+                for old in range(version - 2 * KEPT, version - KEPT):
+                    shutil.rmtree(model / str(old), ignore_errors=True)
+            wait_for_only(server, version)
+            time.sleep(max(0.0, next_s - time.monotonic()))
+            memory.append(memory_mb(server))
+    growth_mb = (memory[-1] - memory[min(SETTLED_AFTER, swaps // 2)]) / swaps
+
+    print(f"{load.answered} answered, {growth_mb:.2f} MB a swap: {memory}")  # noqa: T201
+    assert load.errors == []
+    assert load.kinds["cats"] > swaps
+    assert load.kinds["birds"] > swaps
+    states = server.call("/v1/models/swapped")[1]["model_version_status"]
+    assert {one["state"] for one in states[1:]} == {"END"}
+    if swaps > SETTLED_AFTER:
+        assert growth_mb < MOST_GROWTH_MB
+    assert server.end() == 0
+
+
+def wait_for_only(server: Any, version: int) -> None:
+    def only() -> bool:
+        states = server.call("/v1/models/swapped")[1]["model_version_status"]
+        return [one["version"] for one in states if one["state"] == "AVAILABLE"] == [str(version)]
+
+    wait_for(only)

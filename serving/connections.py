@@ -1,0 +1,153 @@
+"""Connections of REST: bounded in number, in time and in what they may say in the log.
+
+uvicorn waits for ever for the head of a request and for a client to take its answer, and asyncio
+writes thousands of lines a second once no file can be opened any more.
+"""
+
+import asyncio
+import errno
+import logging
+import time
+from typing import Any
+
+import h11
+from uvicorn.protocols.http.flow_control import service_unavailable
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+_MOST_REFUSED = 32  # connections at a time whose request is read before they are told so
+_RESERVED_FILES = 64 + _MOST_REFUSED  # for models, logs and gRPC
+_MOST_HEAD_S = 10.0  # a head has 64 KiB at most
+_SAY_EVERY_S = 10.0
+_TOO_MANY = (
+    b"HTTP/1.1 503 Service Unavailable\r\nContent-Type: text/plain\r\nContent-Length: 21\r\n"
+    b"Connection: close\r\n\r\ntoo many connections\n"
+)
+_TOO_LATE = (
+    b"HTTP/1.1 408 Request Timeout\r\nContent-Type: text/plain\r\nContent-Length: 38\r\n"
+    b"Connection: close\r\n\r\nthe head of the request took too long\n"
+)
+
+logger = logging.getLogger(__name__)
+
+
+class Connection(H11Protocol):
+    """A connection that has to say what it wants, and to take the answer, within a time."""
+
+    def __init__(self, *, most: int, patience_s: float, **uvicorns: Any) -> None:
+        """Make one of a server's connections.
+
+        Args:
+            most: of them at a time; what comes beyond is told so and closed, and takes nothing
+                from those there are.
+            patience_s: for a client to take some more of its answer. It has as long, and
+                `_MOST_HEAD_S` at most, for the head of a request.
+            uvicorns: what uvicorn gives.
+        """
+        super().__init__(**uvicorns)
+        self._most, self._patience_s = most, patience_s
+        self._head_timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Take a connection, or refuse it where there are too many."""
+        super().connection_made(transport)
+        beyond = len(self.connections) - self._most
+        if beyond > 0:
+            logger.warning("more than %d connections over REST: new ones are refused", self._most)
+            self.app: Any = service_unavailable
+        if beyond > _MOST_REFUSED:
+            self._end_with(_TOO_MANY)
+        else:
+            self._wait_for_head()
+
+    def data_received(self, data: bytes) -> None:
+        """Read on."""
+        if self.transport.is_closing():
+            return
+        super().data_received(data)
+        if self.conn.their_state is h11.IDLE:
+            self._wait_for_head()
+        else:
+            self._stop_waiting()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget it."""
+        self._stop_waiting()
+        super().connection_lost(exc)
+
+    def timeout_keep_alive_handler(self) -> None:
+        """Close a connection that nobody uses, once its last answer is taken."""
+        super().timeout_keep_alive_handler()
+        self._wait_until_taken()
+
+    def _wait_for_head(self) -> None:
+        if self._head_timer is None:
+            wait_s = min(self._patience_s, _MOST_HEAD_S)
+            self._head_timer = self.loop.call_later(wait_s, self._give_up_head)
+
+    def _stop_waiting(self) -> None:
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
+
+    def _give_up_head(self) -> None:
+        self._head_timer = None
+        if self.transport.is_closing():
+            return
+        has_begun, _ = self.conn.trailing_data
+        # Without a request an answer would be taken for that to the next.
+        self._end_with(_TOO_LATE if has_begun else b"")
+
+    def _end_with(self, answer: bytes) -> None:
+        self.transport.write(answer)
+        self.transport.close()
+        self._wait_until_taken()
+
+    def _wait_until_taken(self, before: int = 0) -> None:
+        left = self.transport.get_write_buffer_size()
+        if left and left == before:
+            self.transport.abort()
+        elif left:
+            self.loop.call_later(self._patience_s, self._wait_until_taken, left)
+
+
+def most_connections(wanted: int, files: int | None) -> int:
+    """Give how many connections there may be, of a process that may open so many files."""
+    if files is None or files >= wanted + _RESERVED_FILES:
+        return wanted
+    most = max(1, files - _RESERVED_FILES)
+    logger.warning(
+        "at most %d connections over REST, and not %d: the process may open %d files; raise "
+        "`ulimit -n`", most, wanted, files,
+    )  # fmt: skip
+    return most
+
+
+def report_seldom(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Name what a loop cannot handle, in a line where files have run out; an exception handler."""
+    error = context.get("exception")
+    if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
+        logger.error(
+            "no new connections over REST: the process has opened all files that it may "
+            "(`ulimit -n`)"
+        )
+    else:
+        loop.default_exception_handler(context)
+
+
+class Seldom(logging.Filter):
+    """Lets a message through once in a while, whatever is filled into it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._next_s: dict[str, float] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Tell whether the message was not just said."""
+        now_s, message = time.monotonic(), str(record.msg)
+        if now_s < self._next_s.get(message, 0.0):
+            return False
+        self._next_s[message] = now_s + _SAY_EVERY_S
+        return True
+
+
+logger.addFilter(Seldom())
