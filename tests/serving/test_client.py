@@ -74,7 +74,10 @@ def test_model_must_be_named_where_there_are_several(server: Any) -> None:
     ("url", "message"),
     [
         ("localhost:8501", "is no address of a server"),
-        ("https://localhost", "is no address of a server"),
+        ("ftp://localhost", "is no address of a server"),
+        ("http://[::1", "no valid port or host"),
+        ("http://me:secret@localhost/a", "leave out user"),
+        ("http://localhost/a?b=1", "leave out user, query"),
         ("http://localhost:port", "no valid port"),
         ("http://localhost/a/b", "is no model"),
     ],

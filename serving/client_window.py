@@ -1,0 +1,76 @@
+"""Have a few things under way at once, and their results in order."""
+
+from collections import deque
+from collections.abc import Callable, Generator, Iterable
+from typing import Any, Protocol, TypeVar
+
+from serving.errors import InvalidArgument
+
+CONCURRENCY = 4
+
+
+class Future(Protocol):
+    """What futures of threads and tasks of event loops have in common."""
+
+    def cancel(self) -> bool:
+        """End it, if it has not ended."""
+
+    def cancelled(self) -> bool:
+        """Tell whether it was ended."""
+
+    def done(self) -> bool:
+        """Tell whether it has ended."""
+
+    def exception(self) -> BaseException | None:
+        """Give what it ended with, if that is an error."""
+
+
+Item = TypeVar("Item")
+Begun = TypeVar("Begun", bound=Future)
+
+
+def in_order(
+    items: Iterable[Item], begin: Callable[[Item], Begun], at_once: int
+) -> Generator[tuple[Item, Begun], None, None]:
+    """Begin work on each item, and give the items and their futures in order.
+
+    The caller waits for each future, which may have failed; then nothing more is begun. What is
+    under way when the iteration ends or is closed is cancelled.
+
+    Args:
+        items: taken as they are begun.
+        begin: starts the work on one.
+        at_once: how many may be under way.
+
+    Raises:
+        InvalidArgument: none may.
+    """
+    if at_once < 1:
+        raise InvalidArgument(f"concurrency is {at_once}: give 1 or more")
+    return _in_order(items, begin, at_once)
+
+
+def _in_order(
+    items: Iterable[Item], begin: Callable[[Item], Begun], at_once: int
+) -> Generator[tuple[Item, Begun], None, None]:
+    under_way: deque[tuple[Item, Begun]] = deque()
+    try:
+        for item in items:
+            under_way.append((item, begin(item)))
+            if len(under_way) == at_once:
+                yield under_way[0]
+                under_way.popleft()
+            if any(_has_failed(future) for _, future in under_way):
+                break
+        while under_way:
+            yield under_way[0]
+            under_way.popleft()
+    finally:
+        for _, future in under_way:
+            future.cancel()
+            # An error that nobody waits for any more is no news, not even to asyncio's log.
+            _has_failed(future)
+
+
+def _has_failed(future: Any) -> bool:
+    return future.done() and not future.cancelled() and future.exception() is not None
