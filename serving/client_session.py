@@ -12,6 +12,7 @@ from serving.client_answers import Answer
 from serving.client_pictures import Batch
 from serving.client_retry import Deadline, call, check_retries, check_timeout
 from serving.client_tls import ClientTls, PathLike, read_tls
+from serving.client_window import failing_together
 from serving.errors import Closed, InvalidArgument
 
 Result = TypeVar("Result")
@@ -103,7 +104,8 @@ class Session:
             signature_name: of the model.
             input_name: of the signature.
             timeout_s: None takes that of the session.
-            is_for_all: the time is for all batches together and runs from now, not for each.
+            is_for_all: the batches are one call: its time runs from now, and the first failure
+                is that of all.
         """
         for_all = self._deadline(timeout_s)
 
@@ -113,7 +115,7 @@ class Session:
                 values = await asyncio.to_thread(batch.encode)
                 return await self._predict(values, signature_name, input_name, deadline)
 
-        return ask
+        return failing_together(ask) if is_for_all else ask
 
     async def predict_bytes(
         self,

@@ -1,10 +1,11 @@
-"""Have a few things under way at once, and their results in order."""
+"""Have a few things under way at once: their results in order, their failure at once."""
 
+import asyncio
 from collections import deque
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Coroutine, Generator, Iterable
 from typing import Any, Protocol, TypeVar
 
-from serving.errors import InvalidArgument
+from serving.errors import InvalidArgument, ServingError
 
 CONCURRENCY = 4
 
@@ -26,6 +27,7 @@ class Future(Protocol):
 
 
 Item = TypeVar("Item")
+Result = TypeVar("Result")
 Begun = TypeVar("Begun", bound=Future)
 
 
@@ -34,8 +36,8 @@ def in_order(
 ) -> Generator[tuple[Item, Begun], None, None]:
     """Begin work on each item, and give the items and their futures in order.
 
-    The caller waits for each future, which may have failed; then nothing more is begun. What is
-    under way when the iteration ends or is closed is cancelled.
+    The caller waits for each future. Once one has failed, nothing more is begun; what is under
+    way when the iteration ends or is closed is cancelled.
 
     Args:
         items: taken as they are begun.
@@ -70,6 +72,35 @@ def _in_order(
             future.cancel()
             # An error that nobody waits for any more is no news, not even to asyncio's log.
             _has_failed(future)
+
+
+def failing_together(
+    work: Callable[[Item], Coroutine[Any, Any, Result]],
+) -> Callable[[Item], Coroutine[Any, Any, Result]]:
+    """Make the first failure the failure of all calls that are under way.
+
+    Whoever waits for them in order does not wait for an earlier one in vain.
+    """
+    under_way: set[asyncio.Task[Any] | None] = set()
+    failures: list[ServingError] = []
+
+    async def run(item: Item) -> Result:
+        under_way.add(task := asyncio.current_task())
+        try:
+            return await work(item)
+        except asyncio.CancelledError:
+            if failures:
+                raise failures[0] from None
+            raise
+        except ServingError as error:
+            failures.append(error)
+            for other in under_way - {task, None}:
+                other.cancel()  # type: ignore[union-attr]
+            raise
+        finally:
+            under_way.discard(task)
+
+    return run
 
 
 def _has_failed(future: Any) -> bool:

@@ -1,23 +1,74 @@
+"""Both clients over both transports, asking a real server."""
+
+import asyncio
+import os
+import signal
 import socket
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
-from serving.client import Client
-from serving.errors import Code, InvalidArgument, Refused, TimedOut, Unreachable
+import serving
+from serving import AsyncClient, Client
+from serving.client_pictures import encode_picture
+from serving.errors import (
+    ClientError,
+    Closed,
+    Code,
+    InvalidArgument,
+    Refused,
+    TimedOut,
+    Unreachable,
+)
+
+from .scripted_servers import Script, ScriptedGrpc, ScriptedRest, Step
 
 
-@pytest.fixture(params=["REST", "gRPC"])
-def client(request: pytest.FixtureRequest, server: Any) -> Iterator[Client]:
-    address = server.rest if request.param == "REST" else f"grpc://{server.addresses['gRPC']}"
-    with Client(f"{address}/flowers", timeout_s=60) as client:
+class Awaited:
+    """An `AsyncClient` on a loop, to be called as a `Client` is: one battery for both."""
+
+    def __init__(self, *words: Any, **options: Any) -> None:
+        self._runner = asyncio.Runner()
+        self._client = AsyncClient(*words, **options)
+        self._runner.run(self._client.__aenter__())
+
+    def predict_each(self, *words: Any, **options: Any) -> Iterator[Any]:
+        answers = self._client.predict_each(*words, **options)
+        while True:
+            try:
+                yield self._runner.run(anext(answers))  # type: ignore[arg-type]
+            except StopAsyncIteration:
+                return
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        method = getattr(self._client, name)
+        return lambda *words, **options: self._runner.run(method(*words, **options))
+
+    def __enter__(self) -> "Awaited":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._runner.run(self._client.close())
+        self._runner.close()
+
+
+@pytest.fixture(params=["REST", "gRPC", "REST-async", "gRPC-async"])
+def client(request: pytest.FixtureRequest, server: Any) -> Iterator[Any]:
+    transport, _, kind = request.param.partition("-")
+    address = server.rest if transport == "REST" else f"grpc://{server.addresses['gRPC']}"
+    with (Awaited if kind else Client)(f"{address}/flowers", timeout_s=60) as client:
         yield client
 
 
-def test_pictures_in_labels_and_scores_out(client: Client) -> None:
+def test_pictures_in_labels_and_scores_out(client: Any) -> None:
     answer = client.predict_bytes([b"\xff\xd8\0", b"a"])
 
     assert answer["labels"].tolist() == [["lynx", "puma"], ["lynx", "puma"]]
@@ -26,7 +77,7 @@ def test_pictures_in_labels_and_scores_out(client: Client) -> None:
     np.testing.assert_allclose(answer["scores"].sum(axis=1), 1, rtol=1e-6)
 
 
-def test_status_and_metadata(client: Client) -> None:
+def test_status_and_metadata(client: Any) -> None:
     assert client.status() == {1: "AVAILABLE"}
     signatures = client.metadata()["metadata"]["signature_def"]["signature_def"]
     assert set(signatures["serving_default"]["outputs"]) == {"labels", "scores"}
@@ -39,7 +90,7 @@ def test_only_output_of_another_signature_has_its_name(server: Any) -> None:
         assert {name: array.tolist() for name, array in answer.items()} == {"text": ["hi"]}
 
 
-def test_error_of_the_server_is_raised_with_its_code(server: Any, client: Client) -> None:
+def test_error_of_the_server_is_raised_with_its_code(server: Any, client: Any) -> None:
     with pytest.raises(Refused, match="nothing") as caught:
         client.predict_bytes([b"a"], signature_name="nothing")
     assert caught.value.code in (Code.INVALID_ARGUMENT, Code.FAILED_PRECONDITION)
@@ -58,7 +109,7 @@ def test_whole_address_of_a_prediction_is_taken_as_its_model(server: Any) -> Non
         assert client.status()
 
 
-def test_no_values_are_refused_before_anything_is_sent(client: Client) -> None:
+def test_no_values_are_refused_before_anything_is_sent(client: Any) -> None:
     with pytest.raises(InvalidArgument, match="at least one"):
         client.predict_bytes([])
 
@@ -68,6 +119,271 @@ def test_model_must_be_named_where_there_are_several(server: Any) -> None:
         Client(server.rest)
     with pytest.raises(InvalidArgument, match="which model"):
         Client(f"grpc://{server.addresses['gRPC']}")
+
+
+# A picture of the model here is its number of bytes, which its scores tell.
+SOME = [b"a" * size for size in (1, 9, 2, 8, 3, 7, 4, 6, 5, 1)]
+
+
+def test_many_pictures_are_answered_in_their_order(client: Any) -> None:
+    expected = client.predict_bytes(SOME)["scores"]
+    assert len(np.unique(expected[:, 0])) == 9
+
+    for batch_size, concurrency in ((1, 1), (3, 4), (100, 2)):
+        options = {"batch_size": batch_size, "concurrency": concurrency}
+        answer = client.predict(iter(SOME), **options)
+        rows = list(client.predict_each((one for one in SOME), **options))
+
+        np.testing.assert_array_equal(answer["scores"], expected)
+        assert answer["labels"].shape == (10, 2)
+        np.testing.assert_array_equal([row["scores"] for row in rows], expected)
+        assert rows[0]["labels"].tolist() == ["lynx", "puma"]
+
+
+def test_picture_may_be_a_path_or_bytes_or_an_array_or_an_image(
+    client: Any, tmp_path: Path
+) -> None:
+    path = tmp_path / "kätzchen 猫.jpg"
+    path.write_bytes(b"a picture")
+    array = np.arange(27, dtype=np.uint8).reshape(3, 3, 3)
+    image = Image.fromarray(array)
+    pictures = [path, str(path), b"a picture", bytearray(b"a picture"), array, image]
+
+    png = encode_picture(array)
+    expected = client.predict_bytes([b"a picture"] * 4 + [png] * 2)["scores"]
+    np.testing.assert_array_equal(client.predict(pictures)["scores"], expected)
+    for picture, scores in zip(pictures, expected, strict=True):
+        np.testing.assert_array_equal(client.predict(picture)["scores"], [scores])
+        (row,) = client.predict_each(picture)
+        np.testing.assert_array_equal(row["scores"], scores)
+
+
+def test_no_pictures_are_refused_where_an_answer_must_be_given(client: Any) -> None:
+    with pytest.raises(InvalidArgument, match="no pictures"):
+        client.predict([])
+    assert list(client.predict_each([])) == []
+
+
+def test_picture_that_cannot_be_read_is_named(client: Any, tmp_path: Path) -> None:
+    (tmp_path / "empty.jpg").touch()
+    with pytest.raises(InvalidArgument, match="empty.jpg'\\): the file is empty") as caught:
+        client.predict([b"a", b"b", tmp_path / "empty.jpg", b"c"])
+    assert caught.value.pictures == range(2, 3)
+
+    with pytest.raises(InvalidArgument, match="'gone.jpg'\\): cannot read .* No such file"):
+        client.predict("gone.jpg")
+
+
+def test_answers_before_a_picture_that_fails_are_given(client: Any) -> None:
+    answers = client.predict_each([b"a", b"b", b"", b"c"], batch_size=1)
+
+    assert {name: row.shape for name, row in next(answers).items()} == {
+        "labels": (2,), "scores": (2,),
+    }  # fmt: skip
+    next(answers)
+    with pytest.raises(InvalidArgument, match="picture 2: no bytes"):
+        next(answers)
+
+
+def test_error_of_the_server_names_the_pictures_of_its_request(client: Any) -> None:
+    with pytest.raises(Refused, match="pictures 0 to 3: .*nothing") as caught:
+        client.predict(SOME, "nothing", batch_size=4, concurrency=1)
+    assert caught.value.pictures == range(4)
+
+
+def test_output_without_a_row_for_each_picture_is_no_answer_to_each(server: Any) -> None:
+    with ScriptedRest(Script(Step.ANSWER)) as scripted, Client(scripted.url) as client:
+        client._session._predict = _one_number  # type: ignore[method-assign,assignment]
+        with pytest.raises(ClientError, match="'total' of shape \\(\\) has no row"):
+            list(client.predict_each([b"a"]))
+        with pytest.raises(ClientError, match="do not fit together"):
+            client.predict([b"a", b"b"], batch_size=1)
+
+
+async def _one_number(*_: object) -> dict[str, Any]:
+    return {"total": np.array(1.0)}
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"batch_size": 0}, "batch_size is 0"),
+        ({"concurrency": 0}, "concurrency is 0"),
+        ({"timeout_s": -1}, "timeout_s is -1"),
+    ],
+)
+def test_wrong_numbers_are_refused_at_once(client: Any, options: Any, message: str) -> None:
+    with pytest.raises(InvalidArgument, match=message):
+        client.predict(SOME, **options)
+    with pytest.raises(InvalidArgument, match=message):
+        next(client.predict_each(SOME, **options))
+
+
+@pytest.mark.parametrize("wrong", [None, 5, 1.5, object()])
+def test_what_is_neither_a_picture_nor_several_is_refused(client: Any, wrong: Any) -> None:
+    with pytest.raises(InvalidArgument, match="is no picture: give a path"):
+        client.predict(wrong)
+    with pytest.raises(InvalidArgument, match="picture 1: .* is no picture"):
+        client.predict([b"a", wrong])
+
+
+@pytest.mark.parametrize("scripted", [ScriptedRest, ScriptedGrpc])
+def test_no_more_is_under_way_and_read_than_allowed(scripted: Any) -> None:
+    taken = 0
+
+    def pictures() -> Iterator[bytes]:
+        nonlocal taken
+        for _ in range(30):
+            taken += 1
+            yield b"abc"
+
+    with scripted(Script(Step.ANSWER_LATE)) as server, Client(server.url) as client:
+        answers = client.predict_each(pictures(), batch_size=2, concurrency=3)
+        next(answers)
+        assert taken == 6
+        assert sum(1 for _ in answers) == 29
+        assert server.script.most_at_once == 3
+
+
+@pytest.mark.parametrize("scripted", [ScriptedRest, ScriptedGrpc])
+def test_first_failure_ends_what_is_under_way_and_begins_nothing_more(scripted: Any) -> None:
+    steps = [Step.HANG, Step.ANSWER, Step.SAY_INVALID, Step.HANG]
+    with scripted(Script(*steps)) as server, Client(server.url) as client:
+        with pytest.raises(Refused, match="picture .: .*SAY_INVALID"):
+            client.predict([b"a"] * 1000, batch_size=1, concurrency=3)
+        assert server.script.count <= 4
+
+
+@pytest.mark.parametrize("scripted", [ScriptedRest, ScriptedGrpc])
+def test_interrupt_ends_the_call_and_leaves_no_thread(scripted: Any) -> None:
+    with scripted(Script(Step.HANG)) as server:
+        before = set(threading.enumerate())
+        with Client(server.url) as client:
+            for call in (client.predict, client.predict_bytes):
+                timer = threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT))
+                timer.start()
+                with pytest.raises(KeyboardInterrupt):
+                    call([b"a"] * 20)
+                timer.join()
+        left = {thread.name for thread in set(threading.enumerate()) - before}
+    assert not {name for name in left if "serving-client" in name or "asyncio" in name}
+
+
+def test_process_that_is_interrupted_ends_at_once() -> None:
+    program = (
+        "import os, sys, signal, threading; from serving import Client\n"
+        "threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT)).start()\n"
+        "Client(sys.argv[1]).predict([b'a'] * 20)"
+    )
+    with ScriptedRest(Script(Step.HANG)) as server:
+        done = subprocess.run(
+            [sys.executable, "-c", program, server.url], capture_output=True, text=True, timeout=20
+        )
+    assert done.stderr.rstrip().endswith("KeyboardInterrupt")
+
+
+def test_task_that_is_cancelled_cancels_its_requests() -> None:
+    async def run(url: str) -> None:
+        async with AsyncClient(url) as client:
+            task = asyncio.create_task(client.predict([b"a"] * 20))
+            await asyncio.sleep(0.2)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            await asyncio.sleep(0)
+            assert asyncio.all_tasks() == {asyncio.current_task()}
+
+    for scripted in (ScriptedRest, ScriptedGrpc):
+        with scripted(Script(Step.HANG)) as server:
+            asyncio.run(run(server.url))
+
+
+def test_async_requests_are_under_way_together() -> None:
+    async def run(url: str) -> None:
+        async with AsyncClient(url) as client:
+            answers = await asyncio.gather(*(client.predict_bytes([b"a"]) for _ in range(8)))
+        assert [answer["size"].tolist() for answer in answers] == [[1]] * 8
+
+    for scripted in (ScriptedRest, ScriptedGrpc):
+        with scripted(Script(Step.ANSWER_LATE)) as server:
+            asyncio.run(run(server.url))
+            assert server.script.most_at_once > 4
+
+
+def test_client_can_be_shared_by_threads(client: Any) -> None:
+    if not isinstance(client, Client):
+        pytest.skip("an AsyncClient belongs to one event loop")
+    expected = client.predict_bytes(SOME)["scores"]
+
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(lambda _: client.predict(SOME, batch_size=2), range(24)))
+    for answer in answers:
+        np.testing.assert_array_equal(answer["scores"], expected)
+
+
+def test_closed_client_says_so(client: Any) -> None:
+    client.close()
+    client.close()
+
+    for call in (client.status, lambda: client.predict(b"a"), lambda: client.predict_bytes([b"a"])):
+        with pytest.raises(Closed, match="this client is closed"):
+            call()
+
+
+def test_call_of_a_client_that_is_closed_meanwhile_ends() -> None:
+    with ScriptedRest(Script(Step.HANG)) as server:
+        client = Client(server.url)
+        timer = threading.Timer(0.2, client.close)
+        timer.start()
+        with pytest.raises(Closed, match="before the answer came"):
+            client.predict_bytes([b"a"])
+        timer.join()
+
+
+def test_client_that_nobody_closes_ends_its_thread() -> None:
+    client = Client("http://localhost/m")
+    thread = client._loop._thread
+    del client
+    thread.join(5)
+    assert not thread.is_alive()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_client_of_the_process_before_a_fork_says_so() -> None:
+    # In a process of its own, which has no threads of TensorFlow.
+    program = """
+import os
+from serving import Client
+from serving.errors import Closed
+client = Client("http://localhost:9/m")
+if os.fork() == 0:
+    try:
+        client.status()
+    except Closed as error:
+        os._exit(7 if "forked" in str(error) else 1)
+    os._exit(2)
+print(os.waitstatus_to_exitcode(os.wait()[1]))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=20, check=True
+    )
+    assert done.stdout == "7\n"
+
+
+def test_front_is_imported_when_it_is_used_and_without_tensorflow() -> None:
+    program = """
+import sys
+import serving
+assert "serving.client" not in sys.modules
+serving.AsyncClient("http://localhost/m")
+with serving.Client("http://localhost/m"):
+    print(sorted({"tensorflow", "grpc", "PIL", "keras", "tl"} & set(sys.modules)))
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert (done.stdout, done.stderr) == ("[]\n", "")
+    assert set(serving.__all__) == {"AsyncClient", "Client"}
+    with pytest.raises(AttributeError, match="no attribute 'Klient'"):
+        serving.Klient  # noqa: B018
 
 
 @pytest.mark.parametrize(
