@@ -74,6 +74,11 @@ def predict(target: str, files: Sequence[Path]) -> tuple[list[Prediction], list[
 def _prediction(answer: dict[str, Any], file: str) -> Prediction:
     if "outputs" in answer:
         return Prediction(file, value=float(answer["outputs"]))
+    if not answer.keys() >= {"labels", "scores"}:
+        raise PredictionError(
+            f"the model answers with {', '.join(sorted(answer))}, and not with labels and scores "
+            "or outputs, as models of tl do"
+        )
     labels, scores = answer["labels"], answer["scores"]
     return Prediction(file, tuple(map(_text, labels)), tuple(map(float, scores)))
 

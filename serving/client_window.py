@@ -7,7 +7,7 @@ from typing import Any, Protocol, TypeVar
 
 from serving.errors import InvalidArgument, ServingError
 
-CONCURRENCY = 4
+CONCURRENCY = 4  # with 8 pictures a request within a tenth of the best; docs/client.md
 
 
 class Future(Protocol):

@@ -1,13 +1,14 @@
 """Two tiny servers that behave as they are told, to see what the client makes of it.
 
 Each request gets the next step of a script; the last step goes on for ever. A prediction that is
-answered has one output, `size`, with the length of each byte string, and `place`, its row.
+answered has the outputs `size`, the length of each byte string, and `place`, its row; or others.
 """
 
 import base64
 import json
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from enum import Enum, auto
@@ -49,11 +50,22 @@ _STATUSES = {
 }
 
 
+Answer = Callable[[list[bytes]], dict[str, Any]]
+
+
+def _sizes_and_places(values: list[bytes]) -> dict[str, Any]:
+    return {"size": [len(value) for value in values], "place": list(range(len(values)))}
+
+
 class Script:
     """The steps, and what was seen."""
 
-    def __init__(self, *steps: Step) -> None:
+    def __init__(
+        self, *steps: Step, answer: Answer | None = None, as_content: bool = False
+    ) -> None:
         self.steps = list(steps)
+        self.answer = answer or _sizes_and_places
+        self.as_content = as_content  # of tensors, over gRPC
         self.times: list[float] = []
         self.most_at_once = 0
         self.released = threading.Event()
@@ -147,8 +159,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.close_connection = step not in (Step.ANSWER, Step.ANSWER_LATE)
         if step in (Step.ANSWER, Step.ANSWER_LATE, Step.ANSWER_AND_CLOSE):
             inputs = json.loads(body)["inputs"]["image_bytes"]
-            sizes = [len(base64.b64decode(value["b64"])) for value in inputs]
-            self._send(200, {"outputs": {"size": sizes, "place": list(range(len(sizes)))}})
+            values = [base64.b64decode(value["b64"]) for value in inputs]
+            self._send(200, {"outputs": self.script.answer(values)})
         elif step is Step.DROP:
             pass
         elif step is Step.CUT:
@@ -207,10 +219,10 @@ class ScriptedGrpc:
                 self.script.released.wait(60)
             if step in _STATUSES:
                 context.abort(_STATUSES[step][1], step.name)
-        sizes = [len(value) for value in request.inputs["image_bytes"].string_val]
         response = predict_pb2.PredictResponse()
-        response.outputs["size"].CopyFrom(array_to_proto(np.array(sizes)))
-        response.outputs["place"].CopyFrom(array_to_proto(np.arange(len(sizes))))
+        for name, value in self.script.answer(request.inputs["image_bytes"].string_val).items():
+            proto = array_to_proto(np.array(value), as_content=self.script.as_content)
+            response.outputs[name].CopyFrom(proto)
         return response
 
     def stop(self) -> None:

@@ -90,6 +90,55 @@ def test_only_output_of_another_signature_has_its_name(server: Any) -> None:
         assert {name: array.tolist() for name, array in answer.items()} == {"text": ["hi"]}
 
 
+def test_only_output_of_many_requests_has_its_name(server: Any) -> None:
+    for address in (server.rest, f"grpc://{server.addresses['gRPC']}"):
+        with Client(address, "numbers", timeout_s=60) as client:
+            answer = client.predict([b"a", b"bb", b"c"], "echo", "text", batch_size=2)
+            rows = list(client.predict_each([b"a", b"bb"], "echo", "text", batch_size=1))
+        assert answer["text"].tolist() == ["a", "bb", "c"]
+        assert [row["text"] for row in rows] == ["a", "bb"]
+
+
+def test_answer_may_be_raw_bytes_of_tensors() -> None:
+    with (
+        ScriptedGrpc(Script(Step.ANSWER, as_content=True)) as server,
+        Client(server.url) as client,
+    ):
+        assert client.predict([b"a", b"bb"])["size"].tolist() == [1, 2]
+
+
+def test_server_that_lists_no_models_is_to_be_told_which() -> None:
+    with (
+        ScriptedRest(Script(Step.SAY_INVALID)) as server,
+        pytest.raises(InvalidArgument, match="which model of .* Add /MODEL to the address$"),
+    ):
+        Client(server.url.removesuffix("/m"))
+
+
+@pytest.mark.slow
+def test_real_server_that_is_started_again_is_found(
+    start_server: Callable[..., Any], models: Path
+) -> None:
+    words = [str(models / "flowers"), "--port=0", "--rest_api_port=0"]
+    server = start_server(*words)
+    server.wait_for_addresses()
+    grpc_address = server.addresses["gRPC"]
+    clients = [Client(f"{server.rest}/flowers", retries=0),
+               Client(f"grpc://{grpc_address}/flowers", retries=0)]  # fmt: skip
+    for client in clients:
+        client.predict(SOME, batch_size=1)
+    server.end()
+    for client in clients:
+        with pytest.raises(Unreachable):
+            client.predict(SOME)
+    ports = {"rest_api_port": server.rest, "port": grpc_address}
+    again = [f"--{flag}={address.rpartition(':')[2]}" for flag, address in ports.items()]
+    start_server(words[0], *again).wait_for_addresses()
+    for client in clients:
+        assert client.predict(SOME, batch_size=1)["labels"].shape == (10, 2)
+        client.close()
+
+
 def test_error_of_the_server_is_raised_with_its_code(server: Any, client: Any) -> None:
     with pytest.raises(Refused, match="nothing") as caught:
         client.predict_bytes([b"a"], signature_name="nothing")
