@@ -115,8 +115,9 @@ class GrpcTransport:
         error = call.exception()
         code, details = Code(call.code().value[0]), call.details()
         if code is Code.UNAVAILABLE:
+            # gRPC does not tell a server that says so from one that is not there.
             raise Unreachable(
-                f"cannot reach {self._address}: {details}. "
+                f"{self._address} is not there, or too busy: {details}. "
                 "Is the server running, and is this its gRPC port?",
                 transient=True,
             ) from error

@@ -23,13 +23,11 @@ class LoopThread:
         self._at_end = at_end
         self._lock = threading.Lock()
         self._is_open = True
-        self._ready: Future[None] = Future()
+        self._stopped = asyncio.Event()
+        self._loop = asyncio.new_event_loop()
         # A daemon, so that a client that nobody closed does not keep the process.
-        self._thread = threading.Thread(
-            target=lambda: asyncio.run(self._main()), name="serving-client", daemon=True
-        )
+        self._thread = threading.Thread(target=self._run, name="serving-client", daemon=True)
         self._thread.start()
-        self._ready.result()
 
     def begin(self, work: Coroutine[Any, Any, Result]) -> Future[Result]:
         """Start a coroutine and give its future, whose `cancel` cancels it.
@@ -63,10 +61,11 @@ class LoopThread:
         """Wait until the thread has ended."""
         self._thread.join()
 
+    def _run(self) -> None:
+        with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
+            runner.run(self._main())
+
     async def _main(self) -> None:
-        self._loop = asyncio.get_running_loop()
-        self._stopped = asyncio.Event()
-        self._ready.set_result(None)
         await self._stopped.wait()
         tasks = asyncio.all_tasks() - {asyncio.current_task()}
         for task in tasks:

@@ -23,6 +23,7 @@ from serving.json_tensor import Array
 _CODE_OF_STATUS = {
     # 400 and 500 stand for several codes; these are the ones most often meant.
     **{code.http_status: code for code in reversed(Code)},
+    413: Code.RESOURCE_EXHAUSTED,
     500: Code.INTERNAL,
 }
 _TRANSIENT_STATUSES = (429, 503)

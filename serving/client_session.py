@@ -12,7 +12,7 @@ from serving.client_answers import Answer
 from serving.client_pictures import Batch
 from serving.client_retry import Deadline, call, check_retries, check_timeout
 from serving.client_tls import ClientTls, PathLike, read_tls
-from serving.client_window import failing_together
+from serving.client_window import as_one_call, left_in_peace
 from serving.errors import Closed, InvalidArgument
 
 Result = TypeVar("Result")
@@ -78,15 +78,18 @@ class Session:
         self._transport = _connect(address, read_tls(address, ca, certificate, key))
         self._is_closed = False
 
-    async def open(self) -> str:
+    async def open(self, deadline: Deadline | None = None) -> str:
         """Return the model's name, asking the server where none was given.
+
+        Args:
+            deadline: None takes the time of the session.
 
         Raises:
             InvalidArgument: the server does not tell, or has several.
             ClientError: no answer, or an error as the answer.
         """
         if self.model is None:
-            names = await self._call(self._transport.list_models, self._deadline(None))
+            names = await self._call(self._transport.list_models, deadline or self._deadline(None))
             if names is None or len(names) != 1:
                 found = f"; it has {', '.join(names) or 'none yet'}" if names is not None else ""
                 raise InvalidArgument(
@@ -115,7 +118,7 @@ class Session:
                 values = await asyncio.to_thread(batch.encode)
                 return await self._predict(values, signature_name, input_name, deadline)
 
-        return failing_together(ask) if is_for_all else ask
+        return left_in_peace(as_one_call(ask) if is_for_all else ask)
 
     async def predict_bytes(
         self,
@@ -132,12 +135,14 @@ class Session:
 
     async def status(self, timeout_s: float | None) -> dict[int, str]:
         """Give version -> state."""
-        deadline, model = self._deadline(timeout_s), await self.open()
+        deadline = self._deadline(timeout_s)
+        model = await self.open(deadline)
         return await self._call(lambda left_s: self._transport.status(model, left_s), deadline)
 
     async def metadata(self, timeout_s: float | None) -> dict[str, Any]:
         """Give the metadata in the JSON form of the REST interface."""
-        deadline, model = self._deadline(timeout_s), await self.open()
+        deadline = self._deadline(timeout_s)
+        model = await self.open(deadline)
         return await self._call(lambda left_s: self._transport.metadata(model, left_s), deadline)
 
     async def close(self) -> None:
@@ -148,7 +153,7 @@ class Session:
     async def _predict(
         self, values: Sequence[bytes], signature_name: str, input_name: str, deadline: Deadline
     ) -> Answer:
-        model = await self.open()
+        model = await self.open(deadline)
         return await self._call(
             lambda left_s: self._transport.predict(
                 model, signature_name, input_name, values, left_s

@@ -3,6 +3,7 @@
 import asyncio
 from collections import deque
 from collections.abc import Callable, Coroutine, Generator, Iterable
+from types import TracebackType
 from typing import Any, Protocol, TypeVar
 
 from serving.errors import InvalidArgument, ServingError
@@ -70,37 +71,54 @@ def _in_order(
     finally:
         for _, future in under_way:
             future.cancel()
-            # An error that nobody waits for any more is no news, not even to asyncio's log.
-            _has_failed(future)
 
 
-def failing_together(
+def as_one_call(
     work: Callable[[Item], Coroutine[Any, Any, Result]],
 ) -> Callable[[Item], Coroutine[Any, Any, Result]]:
-    """Make the first failure the failure of all calls that are under way.
+    """Make the first failure that of all tasks that are under way.
 
     Whoever waits for them in order does not wait for an earlier one in vain.
     """
-    under_way: set[asyncio.Task[Any] | None] = set()
-    failures: list[ServingError] = []
+    under_way: set[asyncio.Task[Any]] = set()
+    failures: list[tuple[ServingError, TracebackType | None]] = []
 
     async def run(item: Item) -> Result:
-        under_way.add(task := asyncio.current_task())
+        under_way.add(task := _current_task())
         try:
             return await work(item)
         except asyncio.CancelledError:
             if failures:
-                raise failures[0] from None
+                error, traceback = failures[0]
+                raise error.with_traceback(traceback) from None
             raise
         except ServingError as error:
-            failures.append(error)
-            for other in under_way - {task, None}:
-                other.cancel()  # type: ignore[union-attr]
+            failures.append((error, error.__traceback__))
+            for other in under_way - {task}:
+                other.cancel()
             raise
         finally:
             under_way.discard(task)
 
     return run
+
+
+def left_in_peace(
+    work: Callable[[Item], Coroutine[Any, Any, Result]],
+) -> Callable[[Item], Coroutine[Any, Any, Result]]:
+    """Make a failure that nobody waits for any more no news, not even to asyncio's log."""
+
+    async def run(item: Item) -> Result:
+        _current_task().add_done_callback(_has_failed)
+        return await work(item)
+
+    return run
+
+
+def _current_task() -> "asyncio.Task[Any]":
+    task = asyncio.current_task()
+    assert task is not None
+    return task
 
 
 def _has_failed(future: Any) -> bool:

@@ -1,6 +1,7 @@
 """Both clients over both transports, asking a real server."""
 
 import asyncio
+import gc
 import os
 import signal
 import socket
@@ -301,6 +302,18 @@ def test_first_failure_ends_what_is_under_way_and_begins_nothing_more(scripted: 
         with pytest.raises(Refused, match="picture .: .*SAY_INVALID"):
             client.predict([b"a"] * 1000, batch_size=1, concurrency=3)
         assert server.script.count <= 4
+
+
+@pytest.mark.parametrize("scripted", [ScriptedRest, ScriptedGrpc])
+def test_failures_that_nobody_waits_for_are_no_news(
+    scripted: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    with scripted(Script(Step.SAY_INVALID)) as server, Client(server.url) as client:
+        for call in (client.predict, lambda *a, **b: list(client.predict_each(*a, **b))) * 10:
+            with pytest.raises(Refused):
+                call([b"a"] * 40, batch_size=1, concurrency=16)
+    gc.collect()  # asyncio tells of a failure when its task is forgotten
+    assert not caplog.records
 
 
 @pytest.mark.parametrize("scripted", [ScriptedRest, ScriptedGrpc])

@@ -12,7 +12,7 @@ import pytest
 from serving import Client
 from serving.client_rest import retry_after_s
 from serving.client_retry import backoff_s
-from serving.errors import ClientError, Code, InvalidArgument, Refused, TimedOut, Unreachable
+from serving.errors import ClientError, Code, InvalidArgument, Refused, TimedOut
 
 from .scripted_servers import Script, ScriptedGrpc, ScriptedRest, Step
 
@@ -69,9 +69,10 @@ def test_retries_end_with_the_error_that_was_last(start: Start) -> None:
 def test_no_retries_call_once(start: Start) -> None:
     server = start(Step.DROP, Step.ANSWER)
 
-    with Client(server.url, retries=0) as client, pytest.raises(Unreachable):
+    with Client(server.url, retries=0) as client, pytest.raises(ClientError) as caught:
         client.predict_bytes([b"abc"])
     assert server.script.count == 1
+    assert caught.value.transient
 
 
 @pytest.mark.parametrize("step", [Step.HANG, Step.DRIP], ids=lambda step: step.name)

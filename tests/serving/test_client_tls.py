@@ -69,7 +69,7 @@ def test_nobody_else_is_trusted_on_either_side(
     for options in wrong:
         with (
             Client(address(scheme), retries=0, timeout_s=5, **options) as client,  # type: ignore[arg-type]
-            pytest.raises(Unreachable, match="TLS|handshake|SSL|Socket closed|cannot reach"),
+            pytest.raises(Unreachable, match="cannot reach|is not there"),
         ):
             client.status()
     with (
