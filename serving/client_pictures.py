@@ -168,8 +168,11 @@ def _encode_array(array: NDArray[Any]) -> bytes:
 def _encode_image(image: "Image") -> bytes:
     from PIL import ImageOps
 
-    if image.mode == "F":
-        raise InvalidArgument('a PIL image of mode "F" has no range of values: convert it to "L"')
+    if image.mode in ("F", "I"):
+        raise InvalidArgument(
+            f'a PIL image of mode "{image.mode}" has no fixed range of values: scale them to 0 to '
+            '255 and convert it to "L"'
+        )
     png = io.BytesIO()
     try:
         # A JPEG is sent with its orientation, and the served model turns it; PNG would lose it.

@@ -48,7 +48,7 @@ class RestTransport:
         """Run one signature on a batch of byte strings."""
         # Megabytes of base64 would hold up the event loop.
         body = await asyncio.to_thread(_predict_body, signature_name, input_name, values)
-        outputs = (await self._call("POST", f"{_path(model)}:predict", body))["outputs"]
+        outputs = await self._call("POST", f"{_path(model)}:predict", "outputs", body)
         if not isinstance(outputs, dict):
             # The protocol leaves the name out where there is one output only; the metadata has it.
             metadata = await self.metadata(model, timeout_s)
@@ -59,30 +59,35 @@ class RestTransport:
     async def status(self, model: str, timeout_s: float) -> dict[int, str]:
         """Give version -> state."""
         del timeout_s
-        answer = await self._call("GET", _path(model))
-        return {int(entry["version"]): entry["state"] for entry in answer["model_version_status"]}
+        versions = await self._call("GET", _path(model), "model_version_status")
+        return {int(version["version"]): version["state"] for version in versions}
 
     async def metadata(self, model: str, timeout_s: float) -> dict[str, Any]:
         """Give the metadata as it comes."""
         del timeout_s
-        return await self._call("GET", f"{_path(model)}/metadata")
+        path = f"{_path(model)}/metadata"
+        document: dict[str, Any] = await self._call("GET", path)
+        return document
 
     async def list_models(self, timeout_s: float) -> list[str] | None:
         """Name the models; None where the server does not tell."""
         del timeout_s
         try:
-            answer = await self._call("GET", "/v1/models")
+            models = await self._call("GET", "/v1/models", "models")
         except Refused as error:
             if error.transient:
                 raise
             return None  # tensorflow_model_server has no list
-        return [model["name"] for model in answer["models"]]
+        return [model["name"] for model in models]
 
     async def close(self) -> None:
         """Close the connections."""
         await self._pool.close()
 
-    async def _call(self, method: str, path: str, body: bytes = b"") -> dict[str, Any]:
+    async def _call(
+        self, method: str, path: str, member: str | None = None, body: bytes = b""
+    ) -> Any:
+        """Return a member of the answer's JSON, or all of it."""
         where = f"{self._address}{path}"
         try:
             answer = await self._pool.request(method, path, body)
@@ -104,9 +109,12 @@ class RestTransport:
             document = json.loads(answer.content)
         except ValueError as error:
             raise Unreachable(f"{where} does not answer in JSON: is this the REST port?") from error
-        if not isinstance(document, dict):
-            raise Unreachable(f"{where} answered with no JSON object: is this the REST port?")
-        return document
+        if not isinstance(document, dict) or (member is not None and member not in document):
+            raise Unreachable(
+                f"{where} does not answer with {member or 'an object'}: is this the REST port of a "
+                "model server?"
+            )
+        return document if member is None else document[member]
 
 
 def _path(model: str) -> str:
@@ -145,7 +153,10 @@ def retry_after_s(header: str) -> float:
 
 
 def _as_array(value: Any) -> Array:
-    array = np.array(value)
+    try:
+        array = np.array(value)
+    except ValueError as error:
+        raise ClientError(f"an output is no array: {error}") from error
     if array.dtype.kind == "f":
         return array.astype(np.float32)
     if array.dtype.kind == "O":

@@ -1,12 +1,7 @@
 """Both clients over both transports, asking a real server."""
 
 import asyncio
-import gc
-import os
-import signal
 import socket
-import subprocess
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -17,7 +12,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-import serving
 from serving import AsyncClient, Client
 from serving.client_pictures import encode_picture
 from serving.errors import (
@@ -277,101 +271,6 @@ def test_what_is_neither_a_picture_nor_several_is_refused(client: Any, wrong: An
         client.predict([b"a", wrong])
 
 
-@pytest.mark.parametrize("scripted", [ScriptedRest, ScriptedGrpc])
-def test_no_more_is_under_way_and_read_than_allowed(scripted: Any) -> None:
-    taken = 0
-
-    def pictures() -> Iterator[bytes]:
-        nonlocal taken
-        for _ in range(30):
-            taken += 1
-            yield b"abc"
-
-    with scripted(Script(Step.ANSWER_LATE)) as server, Client(server.url) as client:
-        answers = client.predict_each(pictures(), batch_size=2, concurrency=3)
-        next(answers)
-        assert taken == 6
-        assert sum(1 for _ in answers) == 29
-        assert server.script.most_at_once == 3
-
-
-@pytest.mark.parametrize("scripted", [ScriptedRest, ScriptedGrpc])
-def test_first_failure_ends_what_is_under_way_and_begins_nothing_more(scripted: Any) -> None:
-    steps = [Step.HANG, Step.ANSWER, Step.SAY_INVALID, Step.HANG]
-    with scripted(Script(*steps)) as server, Client(server.url) as client:
-        with pytest.raises(Refused, match="picture .: .*SAY_INVALID"):
-            client.predict([b"a"] * 1000, batch_size=1, concurrency=3)
-        assert server.script.count <= 4
-
-
-@pytest.mark.parametrize("scripted", [ScriptedRest, ScriptedGrpc])
-def test_failures_that_nobody_waits_for_are_no_news(
-    scripted: Any, caplog: pytest.LogCaptureFixture
-) -> None:
-    with scripted(Script(Step.SAY_INVALID)) as server, Client(server.url) as client:
-        for call in (client.predict, lambda *a, **b: list(client.predict_each(*a, **b))) * 10:
-            with pytest.raises(Refused):
-                call([b"a"] * 40, batch_size=1, concurrency=16)
-    gc.collect()  # asyncio tells of a failure when its task is forgotten
-    assert not caplog.records
-
-
-@pytest.mark.parametrize("scripted", [ScriptedRest, ScriptedGrpc])
-def test_interrupt_ends_the_call_and_leaves_no_thread(scripted: Any) -> None:
-    with scripted(Script(Step.HANG)) as server:
-        before = set(threading.enumerate())
-        with Client(server.url) as client:
-            for call in (client.predict, client.predict_bytes):
-                timer = threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT))
-                timer.start()
-                with pytest.raises(KeyboardInterrupt):
-                    call([b"a"] * 20)
-                timer.join()
-        left = {thread.name for thread in set(threading.enumerate()) - before}
-    assert not {name for name in left if "serving-client" in name or "asyncio" in name}
-
-
-def test_process_that_is_interrupted_ends_at_once() -> None:
-    program = (
-        "import os, sys, signal, threading; from serving import Client\n"
-        "threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT)).start()\n"
-        "Client(sys.argv[1]).predict([b'a'] * 20)"
-    )
-    with ScriptedRest(Script(Step.HANG)) as server:
-        done = subprocess.run(
-            [sys.executable, "-c", program, server.url], capture_output=True, text=True, timeout=20
-        )
-    assert done.stderr.rstrip().endswith("KeyboardInterrupt")
-
-
-def test_task_that_is_cancelled_cancels_its_requests() -> None:
-    async def run(url: str) -> None:
-        async with AsyncClient(url) as client:
-            task = asyncio.create_task(client.predict([b"a"] * 20))
-            await asyncio.sleep(0.2)
-            task.cancel()
-            with pytest.raises(asyncio.CancelledError):
-                await task
-            await asyncio.sleep(0)
-            assert asyncio.all_tasks() == {asyncio.current_task()}
-
-    for scripted in (ScriptedRest, ScriptedGrpc):
-        with scripted(Script(Step.HANG)) as server:
-            asyncio.run(run(server.url))
-
-
-def test_async_requests_are_under_way_together() -> None:
-    async def run(url: str) -> None:
-        async with AsyncClient(url) as client:
-            answers = await asyncio.gather(*(client.predict_bytes([b"a"]) for _ in range(8)))
-        assert [answer["size"].tolist() for answer in answers] == [[1]] * 8
-
-    for scripted in (ScriptedRest, ScriptedGrpc):
-        with scripted(Script(Step.ANSWER_LATE)) as server:
-            asyncio.run(run(server.url))
-            assert server.script.most_at_once > 4
-
-
 def test_client_can_be_shared_by_threads(client: Any) -> None:
     if not isinstance(client, Client):
         pytest.skip("an AsyncClient belongs to one event loop")
@@ -390,62 +289,6 @@ def test_closed_client_says_so(client: Any) -> None:
     for call in (client.status, lambda: client.predict(b"a"), lambda: client.predict_bytes([b"a"])):
         with pytest.raises(Closed, match="this client is closed"):
             call()
-
-
-def test_call_of_a_client_that_is_closed_meanwhile_ends() -> None:
-    with ScriptedRest(Script(Step.HANG)) as server:
-        client = Client(server.url)
-        timer = threading.Timer(0.2, client.close)
-        timer.start()
-        with pytest.raises(Closed, match="before the answer came"):
-            client.predict_bytes([b"a"])
-        timer.join()
-
-
-def test_client_that_nobody_closes_ends_its_thread() -> None:
-    client = Client("http://localhost/m")
-    thread = client._loop._thread
-    del client
-    thread.join(5)
-    assert not thread.is_alive()
-
-
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
-def test_client_of_the_process_before_a_fork_says_so() -> None:
-    # In a process of its own, which has no threads of TensorFlow.
-    program = """
-import os
-from serving import Client
-from serving.errors import Closed
-client = Client("http://localhost:9/m")
-if os.fork() == 0:
-    try:
-        client.status()
-    except Closed as error:
-        os._exit(7 if "forked" in str(error) else 1)
-    os._exit(2)
-print(os.waitstatus_to_exitcode(os.wait()[1]))
-"""
-    done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, timeout=20, check=True
-    )
-    assert done.stdout == "7\n"
-
-
-def test_front_is_imported_when_it_is_used_and_without_tensorflow() -> None:
-    program = """
-import sys
-import serving
-assert "serving.client" not in sys.modules
-serving.AsyncClient("http://localhost/m")
-with serving.Client("http://localhost/m"):
-    print(sorted({"tensorflow", "grpc", "PIL", "keras", "tl"} & set(sys.modules)))
-"""
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
-    assert (done.stdout, done.stderr) == ("[]\n", "")
-    assert set(serving.__all__) == {"AsyncClient", "Client"}
-    with pytest.raises(AttributeError, match="no attribute 'Klient'"):
-        serving.Klient  # noqa: B018
 
 
 @pytest.mark.parametrize(
@@ -522,12 +365,23 @@ def test_server_that_does_not_answer(scheme: str, serve_once: Callable[[bytes], 
         client.status()
 
 
-def test_something_else_than_a_model_server(serve_once: Callable[[bytes], int]) -> None:
-    port = serve_once(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n<ht>")
+@pytest.mark.parametrize(
+    ("answer", "message"),
+    [
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n<ht>", "does not answer in JSON"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n[]", "does not answer with model_version"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}", "does not answer with model_version"),
+        (b"SSH-2.0-OpenSSH_9.6\r\n\r\n", "does not answer in HTTP"),
+    ],
+)
+def test_something_else_than_a_model_server(
+    serve_once: Callable[[bytes], int], answer: bytes, message: str
+) -> None:
+    port = serve_once(answer)
 
     with (
         Client(f"http://127.0.0.1:{port}/m", timeout_s=5) as client,
-        pytest.raises(Unreachable, match="does not answer in JSON"),
+        pytest.raises(Unreachable, match=message),
     ):
         client.status()
 

@@ -64,6 +64,7 @@ def test_photograph_is_turned_as_the_model_turns_its_file(tmp_path: Path) -> Non
         (lambda: np.zeros((0, 7, 3), np.uint8), "has no pixels"),
         (lambda: np.zeros(7, np.uint8), "a picture is"),
         (lambda: Image.new("F", (2, 2)), 'mode "F"'),
+        (lambda: Image.new("I", (2, 2)), 'mode "I" .* scale'),
         (lambda: b"", "no bytes"),
         (lambda: memoryview(b""), "no bytes"),
         (lambda: "gone.jpg", "No such file"),
