@@ -4,18 +4,16 @@ tl predict models/flowers rose.jpg
 tl predict grpc://127.0.0.1:8500/flowers rose.jpg
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from serving.client import Client
-from serving.errors import ServingError
+from serving import Client
+from serving.errors import ServingError, Unreachable
 from tl.data.decode import check_size, servable_bytes
 from tl.errors import DatasetError, PredictionError
-
-URL_BATCH = 16
-Answer = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,37 +48,39 @@ def predict(target: str, files: Sequence[Path]) -> tuple[list[Prediction], list[
         PredictionError: no answer.
         ConfigError: no model there.
     """
-    pictures: dict[Path, bytes] = {}
+    names: list[str] = []
     faults: list[str] = []
-    for file in files:
-        try:
-            pictures[file] = _read(file)
-        except PredictionError as error:
-            faults.append(str(error))
-    if not pictures:
+
+    def readable() -> Iterator[bytes]:
+        for file in files:
+            try:
+                picture = _read(file)
+            except PredictionError as error:
+                faults.append(str(error))
+            else:
+                names.append(str(file))
+                yield picture
+
+    pictures = readable()
+    first = next(pictures, None)
+    if first is None:
         return [], faults
-    return list(_predict(target, pictures)), faults
+    ask = _ask_server if "://" in target else _ask_saved_model
+    answers = ask(target, chain([first], pictures), names)
+    # The names of pictures are known before their answers are.
+    return [_prediction(answer, names[place]) for place, answer in enumerate(answers)], faults
 
 
-def _predict(target: str, pictures: dict[Path, bytes]) -> Iterator[Prediction]:
-    data = list(pictures.values())
-    if "://" in target:
-        answers = _ask(target, data)
-    else:
-        from pipelines.evaluate import find_version
-        from tl.evaluation.served import load_served_model
-
-        answers = [load_served_model(find_version(Path(target))).predict(data)]
-    files = iter(pictures)
-    for answer in answers:
-        if "outputs" in answer:
-            for value in answer["outputs"]:
-                yield Prediction(str(next(files)), value=float(value))
-        else:
-            for labels, scores in zip(answer["labels"], answer["scores"], strict=True):
-                yield Prediction(
-                    str(next(files)), tuple(map(_text, labels)), tuple(map(float, scores))
-                )
+def _prediction(answer: dict[str, Any], file: str) -> Prediction:
+    if "outputs" in answer:
+        return Prediction(file, value=float(answer["outputs"]))
+    if not answer.keys() >= {"labels", "scores"}:
+        raise PredictionError(
+            f"the model answers with {', '.join(sorted(answer))}, and not with labels and scores "
+            "or outputs, as models of tl do"
+        )
+    labels, scores = answer["labels"], answer["scores"]
+    return Prediction(file, tuple(map(_text, labels)), tuple(map(float, scores)))
 
 
 def _read(file: Path) -> bytes:
@@ -94,15 +94,28 @@ def _read(file: Path) -> bytes:
         raise PredictionError(f"{file}: {error}") from error
 
 
-def _ask(url: str, pictures: list[bytes]) -> list[Answer]:
+def _ask_server(
+    url: str, pictures: Iterable[bytes], names: Sequence[str]
+) -> Iterator[dict[str, Any]]:
     try:
         with Client(url) as client:
-            return [
-                client.predict_bytes(pictures[start : start + URL_BATCH])
-                for start in range(0, len(pictures), URL_BATCH)
-            ]
+            yield from client.predict_each(pictures)
     except ServingError as error:
+        concerned = [] if isinstance(error, Unreachable) else [names[i] for i in error.pictures]
+        error.about = " to ".join(concerned[:1] + concerned[1:][-1:])
         raise PredictionError(str(error)) from error
+
+
+def _ask_saved_model(
+    folder: str, pictures: Iterable[bytes], names: Sequence[str]
+) -> Iterator[dict[str, Any]]:
+    from pipelines.evaluate import find_version
+    from tl.evaluation.served import load_served_model
+
+    del names
+    answer = load_served_model(find_version(Path(folder))).predict(list(pictures))
+    for row in zip(*answer.values(), strict=True):
+        yield dict(zip(answer, row, strict=True))
 
 
 def _text(label: Any) -> str:

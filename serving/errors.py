@@ -13,7 +13,8 @@
     ├── LoadError             a version on disk cannot be loaded
     ├── StartError            the server cannot start; exit code 1
     │   └── UsageError            a flag is wrong; exit code 2
-    └── ClientError           what a caller of `serving.client` sees
+    └── ClientError           what a caller of `serving.Client` sees
+        ├── Closed                CANCELLED            499
         ├── Unreachable           UNAVAILABLE          503
         ├── TimedOut              DEADLINE_EXCEEDED    504
         └── Refused               the code the server answered
@@ -75,9 +76,22 @@ _HTTP_STATUS = {
 
 
 class ServingError(Exception):
-    """Anything that goes wrong in `serving` and that we foresaw."""
+    """Anything that goes wrong in `serving` and that we foresaw.
+
+    Attributes:
+        code: of gRPC.
+        pictures: which of the pictures given to the client it is about, counted from 0; empty
+            where it is about none.
+        about: the same in words, in front of the message.
+    """
 
     code: Code = Code.INTERNAL
+    pictures: range = range(0)
+    about: str = ""
+
+    def __str__(self) -> str:
+        message = super().__str__()
+        return f"{self.about}: {message}" if self.about else message
 
     @property
     def http_status(self) -> int:
@@ -176,7 +190,25 @@ class UsageError(StartError):
 
 
 class ClientError(ServingError):
-    """A call of the client that brought no answer, or an error as the answer."""
+    """A call of the client that brought no answer, or an error as the answer.
+
+    Attributes:
+        transient: the same call may be answered a moment later.
+        retry_after_s: how long the server asked to wait until then; 0 where it did not.
+    """
+
+    def __init__(
+        self, message: str, *, transient: bool = False, retry_after_s: float = 0.0
+    ) -> None:
+        super().__init__(message)
+        self.transient = transient
+        self.retry_after_s = retry_after_s
+
+
+class Closed(ClientError):
+    """The client was closed."""
+
+    code = Code.CANCELLED
 
 
 class Unreachable(ClientError):
@@ -194,6 +226,8 @@ class TimedOut(ClientError):
 class Refused(ClientError):
     """The server answered with an error."""
 
-    def __init__(self, code: Code, message: str) -> None:
-        super().__init__(message)
+    def __init__(
+        self, code: Code, message: str, *, transient: bool = False, retry_after_s: float = 0.0
+    ) -> None:
+        super().__init__(message, transient=transient, retry_after_s=retry_after_s)
         self.code = code

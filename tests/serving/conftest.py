@@ -22,6 +22,8 @@ from typing import IO, Any
 import grpc
 import pytest
 
+from .certificates import Authority, write
+
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 START_TIMEOUT_S = 120.0  # TensorFlow is slow to import where many processes share few cores
@@ -238,3 +240,31 @@ def server(start_server: Callable[..., RunningServer], models: Path) -> RunningS
     )
     running.wait_for_addresses()
     return running
+
+
+@pytest.fixture(scope="session")
+def authority() -> Authority:
+    return Authority()
+
+
+@pytest.fixture(scope="session")
+def start_tls(
+    start_server: Callable[..., Any],
+    put_version: Callable[[str, Path], None],
+    tmp_path_factory: pytest.TempPathFactory,
+    authority: Authority,
+) -> Callable[[bool], Any]:
+    def start(verify: bool) -> Any:
+        folder = tmp_path_factory.mktemp("tls")
+        put_version("numbers", folder / "models" / "numbers" / "1")
+        file = write(
+            folder / "ssl.config", authority.identity("server"), authority.certificate, verify
+        )
+        server = start_server(
+            str(folder / "models"), "--port=0", "--rest_api_port=0", f"--ssl_config_file={file}",
+            f"--rest_api_ssl_config_file={file}",
+        )  # fmt: skip
+        server.wait_for_addresses()
+        return server
+
+    return start
