@@ -272,7 +272,8 @@ class Server:
 
         def is_sending() -> bool:
             connections = list(self._uvicorn.server_state.connections)
-            return any(one.transport.get_write_buffer_size() > 0 for one in connections)
+            transports = [one.transport for one in connections if one.transport is not None]
+            return any(one.get_write_buffer_size() > 0 for one in transports)
 
         while is_sending():
             if time.monotonic() > deadline_s:

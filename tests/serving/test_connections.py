@@ -39,7 +39,7 @@ def patient(
     put_version("numbers", folder / "numbers" / "1")
     server = start_server(
         str(folder), "--port=0", "--rest_api_port=0", f"--rest_api_max_body_bytes={MOST_BODY}",
-        f"--rest_api_read_timeout_seconds={PATIENCE_S}", "--rest_api_max_connections=400",
+        f"--rest_api_read_timeout_seconds={PATIENCE_S}", "--rest_api_max_connections=150",
         "--grpc_channel_arguments=grpc.server_handshake_timeout_ms=1000,"
         "grpc.keepalive_time_ms=1000,grpc.http2.ping_timeout_ms=1000",
     )  # fmt: skip
@@ -164,6 +164,7 @@ def test_flood_of_bad_heads_is_refused_and_is_one_line_in_the_log(patient: Any) 
     assert len(patient.log.read_text()) - size < 1000
 
 
+@pytest.mark.slow
 def test_client_that_does_not_take_its_answer_is_given_up(patient: Any) -> None:
     large = {"signature_name": "ones", "inputs": {"n": [200_000]}}
     patient.call("/v1/models/numbers:predict", large)  # starts the process that writes large JSON
@@ -181,10 +182,10 @@ def test_client_that_does_not_take_its_answer_is_given_up(patient: Any) -> None:
 
 def test_connections_beyond_the_limit_do_not_push_out_those_there_are(patient: Any) -> None:
     with hardly_noticed(patient), ExitStack() as stack:
-        waiting = [stack.enter_context(connect(patient)) for _ in range(500)]
-        waiting[420].sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+        waiting = [stack.enter_context(connect(patient)) for _ in range(250)]
+        waiting[170].sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
         # Some are let say what they want, as a client reads no answer that comes before that.
-        for one in (waiting[420], *waiting[440:]):
+        for one in (waiting[170], *waiting[190:]):
             assert b" 503 " in read_to_end(one)
     assert most_connections(1000, None) == most_connections(1000, 2000) == 1000
     assert most_connections(1000, 256) == 160

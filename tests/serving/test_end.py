@@ -89,6 +89,7 @@ def test_server_that_is_told_to_end_answers_all_it_has_taken(
     assert sizes == [True]
 
 
+@pytest.mark.slow
 def test_server_that_was_killed_starts_again_on_its_ports_and_goes_on(
     ports: dict[str, int],
     start_server: Callable[..., Any],

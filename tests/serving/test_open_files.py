@@ -33,7 +33,7 @@ def poor(
     return server
 
 
-@pytest.mark.parametrize("port", ["REST", "gRPC"])
+@pytest.mark.parametrize("port", ["REST", pytest.param("gRPC", marks=pytest.mark.slow)])
 def test_flood_of_connections_is_outlived_without_a_spin_and_a_flood_of_lines(
     port: str, poor: Any
 ) -> None:
