@@ -1,22 +1,21 @@
 """Connections of REST: bounded in number, in time and in what they may say in the log.
 
-uvicorn waits for ever for the head of a request and for a client to take its answer, and asyncio
-writes thousands of lines a second once no file can be opened any more.
+uvicorn waits for ever for the head of a request and for a client to take its answer, and writes a
+line for each request that is none.
 """
 
 import asyncio
-import errno
 import logging
 import time
 from typing import Any
 
-import h11
 from uvicorn.protocols.http.flow_control import service_unavailable
-from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 _MOST_REFUSED = 32  # connections at a time whose request is read before they are told so
 _RESERVED_FILES = 64 + _MOST_REFUSED  # for models, logs and gRPC
-_MOST_HEAD_S = 10.0  # a head has 64 KiB at most
+_MOST_HEAD_S = 10.0
+_MOST_HEAD_BYTES = 2**16
 _SAY_EVERY_S = 10.0
 _TOO_MANY = (
     b"HTTP/1.1 503 Service Unavailable\r\nContent-Type: text/plain\r\nContent-Length: 21\r\n"
@@ -27,11 +26,16 @@ _TOO_LATE = (
     b"Connection: close\r\n\r\nthe head of the request took too long\n"
 )
 
+_TOO_LONG = (
+    b"HTTP/1.1 431 Request Header Fields Too Large\r\nContent-Type: text/plain\r\n"
+    b"Content-Length: 37\r\nConnection: close\r\n\r\nthe head of the request is too large\n"
+)
+
 logger = logging.getLogger(__name__)
 
 
-class Connection(H11Protocol):
-    """A connection that has to say what it wants, and to take the answer, within a time."""
+class Connection(HttpToolsProtocol):
+    """A connection that has to say what it wants in time and in few words, and take the answer."""
 
     def __init__(self, *, most: int, patience_s: float, **uvicorns: Any) -> None:
         """Make one of a server's connections.
@@ -46,6 +50,7 @@ class Connection(H11Protocol):
         super().__init__(**uvicorns)
         self._most, self._patience_s = most, patience_s
         self._head_timer: asyncio.TimerHandle | None = None
+        self._has_head, self._head_bytes = False, 0  # of the request that is read or answered
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Take a connection, or refuse it where there are too many."""
@@ -64,10 +69,24 @@ class Connection(H11Protocol):
         if self.transport.is_closing():
             return
         super().data_received(data)
-        if self.conn.their_state is h11.IDLE:
-            self._wait_for_head()
-        else:
+        if self._has_head:
             self._stop_waiting()
+            return
+        self._head_bytes += len(data)
+        if self._head_bytes > _MOST_HEAD_BYTES:
+            self._end_with(_TOO_LONG)
+        else:
+            self._wait_for_head()
+
+    def on_headers_complete(self) -> None:
+        """Begin to answer a request."""
+        self._has_head, self._head_bytes = True, 0
+        super().on_headers_complete()
+
+    def on_response_complete(self) -> None:
+        """Wait for the next request, or begin to answer one that has come before its turn."""
+        super().on_response_complete()
+        self._has_head = not self.cycle.response_complete
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget it."""
@@ -93,9 +112,8 @@ class Connection(H11Protocol):
         self._head_timer = None
         if self.transport.is_closing():
             return
-        has_begun, _ = self.conn.trailing_data
         # Without a request an answer would be taken for that to the next.
-        self._end_with(_TOO_LATE if has_begun else b"")
+        self._end_with(_TOO_LATE if self._head_bytes else b"")
 
     def _end_with(self, answer: bytes) -> None:
         self.transport.write(answer)
@@ -120,18 +138,6 @@ def most_connections(wanted: int, files: int | None) -> int:
         "`ulimit -n`", most, wanted, files,
     )  # fmt: skip
     return most
-
-
-def report_seldom(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-    """Name what a loop cannot handle, in a line where files have run out; an exception handler."""
-    error = context.get("exception")
-    if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
-        logger.error(
-            "no new connections over REST: the process has opened all files that it may "
-            "(`ulimit -n`)"
-        )
-    else:
-        loop.default_exception_handler(context)
 
 
 class Seldom(logging.Filter):

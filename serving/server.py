@@ -4,7 +4,6 @@ The order of starting: check the command line and the paths, take the ports, imp
 answer health, load. The order of ending: not ready any more, finish what is being answered, close.
 """
 
-import asyncio
 import logging
 import os
 import signal
@@ -221,8 +220,9 @@ class Server:
 
     def _start_rest(self, listener: socket.socket, metrics: Any) -> None:
         import uvicorn
+        import uvloop
 
-        from serving.connections import Connection, Seldom, most_connections, report_seldom
+        from serving.connections import Connection, Seldom, most_connections
         from serving.rest import RestApi
 
         api = RestApi(
@@ -258,12 +258,10 @@ class Server:
         logging.getLogger("uvicorn.error").addFilter(Seldom())  # each bad request is a line
         self._uvicorn = uvicorn.Server(config)
 
-        async def serve() -> None:
-            asyncio.get_running_loop().set_exception_handler(report_seldom)
-            await self._uvicorn.serve(sockets=[listener])
-
         self._rest_thread = threading.Thread(
-            target=lambda: asyncio.run(serve()), name="rest", daemon=True
+            target=lambda: uvloop.run(self._uvicorn.serve(sockets=[listener])),
+            name="rest",
+            daemon=True,
         )
         self._rest_thread.start()
 

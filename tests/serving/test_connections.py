@@ -159,8 +159,10 @@ def test_flood_of_bad_heads_is_refused_and_is_one_line_in_the_log(patient: Any) 
                     connection.sendall(flood)
                 statuses.append(read_to_end(connection)[:12])
 
+    # Some connections are reset before the client has read the answer.
     assert set(statuses) <= {b"HTTP/1.1 400", b"HTTP/1.1 431", b""}
-    assert statuses.count(b"HTTP/1.1 400") > len(statuses) / 2
+    assert statuses.count(b"HTTP/1.1 400") == 20
+    assert statuses.count(b"HTTP/1.1 431") > 20
     assert len(patient.log.read_text()) - size < 1000
 
 
@@ -183,10 +185,11 @@ def test_client_that_does_not_take_its_answer_is_given_up(patient: Any) -> None:
 def test_connections_beyond_the_limit_do_not_push_out_those_there_are(patient: Any) -> None:
     with hardly_noticed(patient), ExitStack() as stack:
         waiting = [stack.enter_context(connect(patient)) for _ in range(250)]
-        waiting[170].sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
-        # Some are let say what they want, as a client reads no answer that comes before that.
-        for one in (waiting[170], *waiting[190:]):
+        for one in waiting[190:]:
             assert b" 503 " in read_to_end(one)
+        # Some are let say what they want, as a client reads no answer that comes before that.
+        waiting[170].sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert b" 503 " in read_to_end(waiting[170])
     assert most_connections(1000, None) == most_connections(1000, 2000) == 1000
     assert most_connections(1000, 256) == 160
 
