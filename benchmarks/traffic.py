@@ -107,38 +107,87 @@ class HttpConnection:
 
 
 class GrpcConnection:
-    """A channel of its own.
+    """A connection that speaks as much of HTTP/2 as one gRPC call after the other needs.
+
+    A tenth of the work of gRPC's own Python client, which would take a fifth of the processors.
 
     Args:
         target: address.
-        requests: serialised.
+        requests: serialised, of less than 64 KiB, which need no flow control within a call.
     """
 
+    _METHOD = "/tensorflow.serving.PredictionService/Predict"
+    _DATA, _HEADERS, _SETTINGS, _PING, _WINDOW = 0, 1, 4, 6, 8
+    _END_STREAM, _END_HEADERS, _ACK = 1, 4, 1
+    _BUSY = (b"8", b"14")
+
     def __init__(self, target: str, requests: Sequence[bytes]) -> None:
-        self._target, self._requests = target, list(requests)
+        self._host, self._port = target.split(":")
+        self._messages = [b"\0" + len(one).to_bytes(4, "big") + one for one in requests]
+        headers = {":method": "POST", ":scheme": "http", ":path": self._METHOD,
+                   ":authority": target, "content-type": "application/grpc",
+                   "te": "trailers", "grpc-timeout": "30S"}  # fmt: skip
+        self._head = b"".join(
+            b"\0" + bytes([len(name)]) + name.encode() + bytes([len(value)]) + value.encode()
+            for name, value in headers.items()
+        )
+        self._stream, self._window = -1, 65_535
 
     async def __aenter__(self) -> Self:
-        import grpc
-
-        options = [("grpc.use_local_subchannel_pool", 1)]
-        self._channel = grpc.aio.insecure_channel(self._target, options)
-        self._predict = self._channel.unary_unary("/tensorflow.serving.PredictionService/Predict")
+        self._reader, self._writer = await asyncio.open_connection(self._host, int(self._port))
+        # No table of headers, so that each block can be read by itself; a large window.
+        no_table = (1).to_bytes(2, "big") + bytes(4)
+        self._writer.write(
+            b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+            + self._frame(self._SETTINGS, 0, 0, no_table)
+            + self._frame(self._WINDOW, 0, 0, (2**30).to_bytes(4, "big"))
+        )
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        await self._channel.close()
+        self._writer.close()
 
     async def call(self, number: int) -> None:
         """Send one request; raises as `HttpConnection.call`."""
-        import grpc
+        message = self._messages[number % len(self._messages)]
+        self._stream += 2
+        while self._window < len(message):
+            await self._take_frame()
+        self._window -= len(message)
+        parts = [message[at : at + 16_384] for at in range(0, len(message), 16_384)]
+        frames = [self._frame(self._HEADERS, self._END_HEADERS, self._stream, self._head)]
+        for part in parts:
+            end = self._END_STREAM if part is parts[-1] else 0
+            frames.append(self._frame(self._DATA, end, self._stream, part))
+        self._writer.write(b"".join(frames))
+        while True:
+            kind, flags, stream, payload = await self._take_frame()
+            if stream == self._stream and kind not in (self._DATA, self._HEADERS, self._WINDOW):
+                raise OSError(f"frame of kind {kind}")
+            if stream == self._stream and flags & self._END_STREAM and kind == self._HEADERS:
+                break
+        begin = payload.index(b"grpc-status") + len(b"grpc-status")
+        status = payload[begin + 1 : begin + 1 + payload[begin]]
+        if status in self._BUSY:
+            raise Refused
+        if status != b"0":
+            raise OSError(f"gRPC status {status!r}: {payload!r}")
 
-        try:
-            await self._predict(self._requests[number % len(self._requests)], timeout=30)
-        except grpc.aio.AioRpcError as error:
-            busy = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.RESOURCE_EXHAUSTED)
-            if error.code() in busy:
-                raise Refused from error
-            raise OSError(str(error)) from error
+    async def _take_frame(self) -> tuple[int, int, int, bytes]:
+        head = await self._reader.readexactly(9)
+        payload = await self._reader.readexactly(int.from_bytes(head[:3], "big"))
+        kind, flags, stream = head[3], head[4], int.from_bytes(head[5:], "big")
+        if kind == self._WINDOW and stream == 0:
+            self._window += int.from_bytes(payload, "big")
+        elif kind in (self._SETTINGS, self._PING) and not flags & self._ACK:
+            answer = payload if kind == self._PING else b""
+            self._writer.write(self._frame(kind, self._ACK, 0, answer))
+        return kind, flags, stream, payload
+
+    @staticmethod
+    def _frame(kind: int, flags: int, stream: int, payload: bytes) -> bytes:
+        size = len(payload).to_bytes(3, "big")
+        return size + bytes([kind, flags]) + stream.to_bytes(4, "big") + payload
 
 
 def closed_loop(way: Way, clients: int, seconds: float, most: int = 100_000) -> Answers:

@@ -15,9 +15,10 @@ from serving.errors import UsageError
 def default_threads() -> int:
     """Threads of a pool that blocks in TensorFlow: four a CPU, as TF Serving takes, or more.
 
-    Requests of one batch each block a thread, so few of them would make small batches.
+    Requests of one batch each block a thread, so few of them would make small batches; many cost
+    a tenth of what is answered under more load than can be (docs/benchmarks.md).
     """
-    return max(64, 4 * (os.cpu_count() or 1))
+    return max(32, 4 * (os.cpu_count() or 1))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
