@@ -90,15 +90,14 @@ class Registry:
             return bool(self._models.get(name))
 
     def is_ready(self) -> bool:
-        """Tell whether there is a model, and every one has a version that answers.
+        """Tell whether there is a model, and every one has a version that answers, and its labels.
 
-        A model that was found later counts from its first good version on: its loading must not
-        take a server that answers for the others out of service.
+        A model that was found later counts from then on: its loading must not take a server that
+        answers for the others out of service.
         """
         with self._lock:
             return bool(self._required) and all(
-                any(entry.state is State.AVAILABLE for entry in self._models[name].values())
-                for name in self._required
+                name in self._labels and self._answers(name) for name in self._required
             )
 
     def statuses(self, ref: ModelRef) -> tuple[VersionStatus, ...]:
@@ -154,6 +153,8 @@ class Registry:
     def label(self, name: str, labels: Mapping[str, int], *, even_if_absent: bool = False) -> None:
         """Let labels of a model stand for versions from now on; others are dropped.
 
+        Called for every model, also without labels, once its versions are loaded.
+
         A label whose version does not answer yet keeps the version that it had, so that moving a
         label never fails a request; one that is new waits for its version.
 
@@ -173,6 +174,8 @@ class Registry:
                 elif label in had:
                     now[label] = had[label]
             self._labels[name] = now
+            if self._answers(name):
+                self._required.add(name)
 
     def labels(self, name: str) -> dict[str, int]:
         """Give the labels of a model that requests may use."""
@@ -201,7 +204,6 @@ class Registry:
             entry = self._models[servable.name][servable.version]
             entry.servable = servable
             entry.state = State.AVAILABLE
-            self._required.add(servable.name)
 
     def fail(self, name: str, version: int, error: ServingError) -> None:
         """Note that a version could not be loaded."""
@@ -250,6 +252,9 @@ class Registry:
             assert entry.servable is not None  # every AVAILABLE entry went through `publish`
             entry.in_flight += 1
             return entry, entry.servable
+
+    def _answers(self, name: str) -> bool:
+        return any(entry.state is State.AVAILABLE for entry in self._models.get(name, {}).values())
 
     def _version_of(self, ref: ModelRef) -> int | None:
         if not ref.label:

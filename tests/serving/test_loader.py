@@ -5,14 +5,15 @@ import gc
 import shutil
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from serving.config import LoadOptions, ModelConfig, ServerConfig
+from serving.config import LoadOptions, ModelConfig, ServerConfig, VersionPolicy
 from serving.errors import FailedPrecondition, InvalidArgument, ModelError, NotFound
 from serving.loader import Loader
 from serving.predict import predict
@@ -341,6 +342,33 @@ def test_readiness_waits_for_every_model_that_is_configured(
     put_version("birds", tmp_path / "birds" / "1")
     loader.poll()
     assert registry.is_ready()
+
+
+def test_readiness_waits_for_all_versions_and_labels_of_the_start(
+    tmp_path: Path, put_version: PutVersion
+) -> None:
+    put_version("cats", tmp_path / "flowers" / "1")
+    put_version("birds", tmp_path / "flowers" / "2")
+    registry, seen = Registry(), []
+
+    @contextmanager
+    def look(path: Path) -> Iterator[None]:
+        yield
+        seen.append((path.name, registry.is_ready()))
+
+    model = ModelConfig(
+        name="flowers",
+        base_path=tmp_path / "flowers",
+        policy=VersionPolicy(n_latest=None),
+        labels={"stable": 1},
+    )
+    loader = Loader(ServerConfig(models=(model,), poll_s=0), registry, on_load=look)
+
+    loader.poll()
+
+    assert seen == [("2", False), ("1", False)]
+    assert registry.is_ready()
+    assert registry.labels("flowers") == {"stable": 1}
 
 
 def test_folder_of_models_that_goes_away_is_named_each_time_and_changes_nothing(
