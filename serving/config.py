@@ -155,11 +155,14 @@ class LoadOptions:
     batches: bool | None = None
     batching: BatchOptions = field(default_factory=BatchOptions)
     allowed_ops: frozenset[str] = frozenset()  # that reach out of the model
+    most_pixels: int = 10**8  # of a picture in a request
     has_model_batching: bool = False  # a file in a version's folder says how its requests batch
 
     def __post_init__(self) -> None:
         if not self.tags or "" in self.tags:
             raise UsageError("--saved_model_tags is empty: give at least one tag, such as serve")
+        if self.most_pixels < 1:
+            raise UsageError(f"--max_picture_pixels is {self.most_pixels}: give at least 1")
         if not 0.0 <= self.gpu_memory_fraction <= 1.0:
             raise UsageError(
                 f"--per_process_gpu_memory_fraction is {self.gpu_memory_fraction}: "
@@ -197,6 +200,7 @@ class ServerConfig:
     max_waiting: int = 128  # requests that wait for a thread, of REST and of gRPC
     grpc_arguments: tuple[tuple[str, str | int], ...] = ()
     rest_most_bytes: int = 2**28  # of a body, as it is sent and unpacked
+    rest_most_head_bytes: int = 2**16
     rest_read_s: float = 60.0  # for a body to come in
     rest_most_connections: int = 1000
     rest_timeout_ms: int = 30_000  # for the model alone, not for reading the request
@@ -228,6 +232,7 @@ class ServerConfig:
             )
         for flag, value in (
             ("--rest_api_max_body_bytes", self.rest_most_bytes),
+            ("--rest_api_max_header_bytes", self.rest_most_head_bytes),
             ("--rest_api_max_connections", self.rest_most_connections),
             ("--rest_api_read_timeout_seconds", self.rest_read_s),
         ):

@@ -15,7 +15,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 _MOST_REFUSED = 32  # connections at a time whose request is read before they are told so
 _RESERVED_FILES = 64 + _MOST_REFUSED  # for models, logs and gRPC
 _MOST_HEAD_S = 10.0
-_MOST_HEAD_BYTES = 2**16
+_MOST_AROUND_BYTES = 2**20  # around the chunks of a body, and behind it
 _SAY_EVERY_S = 10.0
 _TOO_MANY = (
     b"HTTP/1.1 503 Service Unavailable\r\nContent-Type: text/plain\r\nContent-Length: 21\r\n"
@@ -37,20 +37,26 @@ logger = logging.getLogger(__name__)
 class Connection(HttpToolsProtocol):
     """A connection that has to say what it wants in time and in few words, and take the answer."""
 
-    def __init__(self, *, most: int, patience_s: float, **uvicorns: Any) -> None:
+    def __init__(
+        self, *, most: int, most_head_bytes: int, patience_s: float, **uvicorns: Any
+    ) -> None:
         """Make one of a server's connections.
 
         Args:
             most: of them at a time; what comes beyond is told so and closed, and takes nothing
                 from those there are.
+            most_head_bytes: of a request.
             patience_s: for a client to take some more of its answer. It has as long, and
                 `_MOST_HEAD_S` at most, for the head of a request.
             uvicorns: what uvicorn gives.
         """
         super().__init__(**uvicorns)
         self._most, self._patience_s = most, patience_s
+        self._most_head_bytes = most_head_bytes
         self._head_timer: asyncio.TimerHandle | None = None
         self._has_head, self._head_bytes = False, 0  # of the request that is read or answered
+        self._in_head = True
+        self._sent_bytes = self._body_bytes = 0  # since its head
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Take a connection, or refuse it where there are too many."""
@@ -68,20 +74,40 @@ class Connection(HttpToolsProtocol):
         """Read on."""
         if self.transport.is_closing():
             return
+        self._sent_bytes += len(data)
         super().data_received(data)
         if self._has_head:
             self._stop_waiting()
+            # A chunk of one byte has six around it.
+            if self._sent_bytes > _MOST_AROUND_BYTES + 8 * self._body_bytes:
+                self._end_with(_TOO_LONG)
             return
         self._head_bytes += len(data)
-        if self._head_bytes > _MOST_HEAD_BYTES:
+        if self._head_bytes > self._most_head_bytes:
             self._end_with(_TOO_LONG)
         else:
             self._wait_for_head()
 
+    def on_message_begin(self) -> None:
+        """Begin to read a head."""
+        self._in_head = True
+        super().on_message_begin()
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Take a header; what follows a body in chunks is nobody's."""
+        if self._in_head:
+            super().on_header(name, value)
+
     def on_headers_complete(self) -> None:
         """Begin to answer a request."""
-        self._has_head, self._head_bytes = True, 0
+        self._has_head, self._in_head, self._head_bytes = True, False, 0
+        self._sent_bytes = self._body_bytes = 0
         super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        """Take a part of a body."""
+        self._body_bytes += len(body)
+        super().on_body(body)
 
     def on_response_complete(self) -> None:
         """Wait for the next request, or begin to answer one that has come before its turn."""

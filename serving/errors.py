@@ -167,6 +167,9 @@ class ModelError(RequestError):
         super().__init__(message)
         self.code = code
 
+    def __reduce__(self) -> tuple[type, tuple[Code, str]]:
+        return ModelError, (self.code, self.message)
+
 
 class LoadError(ServingError):
     """A version on disk cannot be loaded or does not answer its own warm-up requests."""

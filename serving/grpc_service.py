@@ -56,6 +56,7 @@ _PREDICTION_SERVICE, _MODEL_SERVICE = (
 )
 SERVICE_NAMES = (_PREDICTION_SERVICE, _MODEL_SERVICE)
 
+_FOR_EVER_S = 1e6
 _ID_KEY = ID_HEADER.lower()  # as HTTP/2 wants it
 
 Answer = Callable[[Any, Any], Any]
@@ -280,9 +281,11 @@ def _first_spec(message: Any) -> Any:
 def model_timeout_ms(left_s: float | None) -> int:
     """Return how long the model may run, from what is left of the client's time; 0 is for ever.
 
+    Without a deadline gRPC says None or hundreds of years.
+
     Rounded up to a power of two: each other value is another callable of the session.
     """
-    if left_s is None:
+    if left_s is None or left_s > _FOR_EVER_S:
         return 0
     return 1 << max(0, math.ceil(math.log2(max(1.0, 1000 * left_s))))
 

@@ -15,11 +15,14 @@ import orjson
 from serving.errors import InvalidArgument
 
 _SHOWN_BYTES = 256  # of a value in a message
+_MOST_DIGITS = 310  # of the largest double, with its sign
 
 _WHITESPACE = " \t\n\r"
-# Strings are matched first, so that the second group only matches outside of them.
-_STRING_OR_INF = re.compile(r'("(?:[^"\\]|\\.)*")|\b(Inf)\b', re.DOTALL)
-_STRING_OR_BRACKET = re.compile(r'"(?:[^"\\]|\\.)*"?|([\[\]{}])', re.DOTALL)
+# Strings are matched first, so that the second group only matches outside of them; also one without
+# an end, and possessively: neither time nor memory may grow faster than what a stranger sends.
+_STRING = r'"[^"\\]*+(?:\\.[^"\\]*+)*+"?+'
+_STRING_OR_INF = re.compile(rf"({_STRING})|\b(Inf)\b", re.DOTALL)
+_STRING_OR_BRACKET = re.compile(rf"{_STRING}|([\[\]{{}}])", re.DOTALL)
 
 # Pairs are matched first, so that the group only matches half of one.
 _PAIR_OR_HALF = re.compile(
@@ -92,7 +95,7 @@ def _parse_leniently(body: bytes) -> Any:
         raise _parse_error("The document is empty.", text, start)
     text = _spell_out_infinity(text)
     try:
-        value, end = json.JSONDecoder().raw_decode(text, start)
+        value, end = json.JSONDecoder(parse_int=_whole_number).raw_decode(text, start)
     except json.JSONDecodeError as error:
         raise _parse_error(_reason(error), error.doc, error.pos) from error
     except RecursionError as error:
@@ -102,6 +105,12 @@ def _parse_leniently(body: bytes) -> Any:
             reason = "The surrogate pair in string is invalid."
             raise _parse_error(reason, text, match.start())
     return value
+
+
+def _whole_number(digits: str) -> int:
+    if len(digits) > _MOST_DIGITS:
+        raise InvalidArgument("JSON Parse error: Number too big to be stored in double.")
+    return int(digits)
 
 
 def _spell_out_infinity(text: str) -> str:

@@ -7,6 +7,7 @@ with the first large document, and ends with the server.
     server ── pickled (function, arguments) ──▶ stdin    stdout ── pickled (result or error) ──▶
 """
 
+import logging
 import pickle
 import subprocess
 import sys
@@ -14,13 +15,14 @@ import threading
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from serving.errors import Overloaded, ServingError
+from serving.errors import Code, ModelError, Overloaded, ServingError
 from serving.json_codec import Format, decode_inputs, encode_outputs, signature_name
 from serving.json_document import parse_document
 from serving.json_tensor import Array
 from serving.memory import give_back
 
 _LARGE = 2**17  # elements, which take about 20 ms
+_MOST_WAIT_S = 30.0  # for a turn
 
 Types = Mapping[str, str]
 Read = tuple[str, dict[str, Array], Format]
@@ -75,7 +77,9 @@ class JsonProcess:
 
     def _do(self, function: Callable[..., Any], *arguments: Any) -> Any:
         work = pickle.dumps((function, arguments), pickle.HIGHEST_PROTOCOL)
-        with self._turn:
+        if not self._turn.acquire(timeout=_MOST_WAIT_S):
+            raise Overloaded("other large JSON is being read and written: try again later")
+        try:
             try:
                 streams = self._streams()
                 streams.stdin.write(work)
@@ -87,6 +91,8 @@ class JsonProcess:
                     "the process that reads and writes large JSON has ended: try again, or send "
                     "less at once"
                 ) from error
+        finally:
+            self._turn.release()
         if not good:
             raise result
         return result
@@ -125,13 +131,13 @@ def work() -> None:
             return
         try:
             answer: tuple[bool, Any] = True, function(*arguments)
-        except (ServingError, MemoryError) as error:
-            answer = (
-                False,
-                error
-                if isinstance(error, ServingError)
-                else Overloaded("there is not enough memory for this request"),
-            )
+        except ServingError as error:
+            answer = False, error
+        except MemoryError:
+            answer = False, Overloaded("there is not enough memory for this request")
+        except Exception as error:
+            logging.getLogger(__name__).exception("unforeseen error in large JSON")
+            answer = False, ModelError(Code.INTERNAL, f"internal error: {error!r}")
         pickle.dump(answer, answers, pickle.HIGHEST_PROTOCOL)
         answers.flush()
         del function, arguments, answer

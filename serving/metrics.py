@@ -20,6 +20,8 @@ from serving.errors import Code, ServingError
 from serving.predict import Prediction
 from serving.registry import Registry
 
+prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]  # which TF Serving has not
+
 CONTENT_TYPE = prometheus_client.CONTENT_TYPE_LATEST
 PATH = "/monitoring/prometheus/metrics"
 

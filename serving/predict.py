@@ -6,9 +6,13 @@ Both transports come here, so what one refuses, the other refuses in the same wo
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from serving.errors import FailedPrecondition, InvalidArgument
+from serving.pictures import check_sizes
 from serving.servable import DEFAULT_SIGNATURE, Array, Servable
+
+_RANK_OF_A_PICTURE = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +49,7 @@ def predict(
     Raises:
         FailedPrecondition: the model has no such signature.
         InvalidArgument: inputs or output filter do not fit the signature.
+        TooLarge: a picture has more pixels than the server decodes.
         ModelError: TensorFlow refused the request.
     """
     name = signature_name or DEFAULT_SIGNATURE
@@ -53,6 +58,10 @@ def predict(
         raise FailedPrecondition(f'Serving signature key "{name}" not found.')
     _check_inputs(set(inputs), set(signature.inputs), set(signature.defaults))
     _check_filter(output_filter, sorted(signature.outputs))
+    _check_ranks(inputs, signature)
+    for array in inputs.values():
+        if array.dtype == object:
+            check_sizes(array.flat, servable.most_pixels)
     return run_signature(
         servable, name, inputs, output_filter or sorted(signature.outputs), timeout_ms
     )
@@ -101,6 +110,20 @@ def _check_inputs(given: set[str], declared: set[str], defaulted: set[str]) -> N
             f"Inputs contains invalid name. Used request inputs: "
             f"{','.join(sorted(given & declared))}, request input: {','.join(sorted(given))}"
         )
+
+
+def _check_ranks(inputs: Mapping[str, Array], signature: Any) -> None:
+    """Refuse what kernels of convolutions would end the whole process for.
+
+    TF Serving hands everything on to TensorFlow, and so do we where it can answer.
+    """
+    for name, array in inputs.items():
+        shape = signature.inputs[name].tensor_shape
+        rank = len(shape.dim)
+        if not shape.unknown_rank and rank >= _RANK_OF_A_PICTURE and array.ndim != rank:
+            raise InvalidArgument(
+                f"input {name} has {array.ndim} dimensions, and the signature {rank}"
+            )
 
 
 def _check_filter(output_filter: Sequence[str], declared: Sequence[str]) -> None:

@@ -21,7 +21,7 @@ import orjson
 from starlette.applications import Starlette
 from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
@@ -66,6 +66,7 @@ _INFERENCES = {"classify": (classify, encode_classes), "regress": (regress, enco
 
 VERSION_HEADER = "X-Model-Version"
 _MAX_FILES = 1000
+_CLIENT_CLOSED = Code.CANCELLED.http_status
 _MOST_GZIP_MEMBERS = 100
 _MAX_FIELD_BYTES = 2**20  # of fields that are no files, which mean nothing here
 
@@ -196,6 +197,8 @@ class RestApi:
                 body: bytes | list[bytes] = await self._read_body(request)
                 if _is_form(request):
                     body = await _files_of(request)
+            except ClientDisconnect:
+                return Response(status_code=_CLIENT_CLOSED)  # which nobody reads but the log
             except HTTPException as error:
                 answered = _Answered(HTTPStatus.BAD_REQUEST, _error_body(f"form: {error.detail}"))
             except ServingError as error:

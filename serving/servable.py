@@ -56,6 +56,7 @@ class Servable:
         name: of the model.
         version: of the model.
         signatures: name -> `SignatureDef` of the SavedModel.
+        most_pixels: of a picture that is to be decoded.
     """
 
     def __init__(
@@ -68,6 +69,7 @@ class Servable:
         batched: Mapping[str, Endpoint],
         *,
         may_repeat: bool,
+        most_pixels: int,
     ) -> None:
         """Take over a session.
 
@@ -79,10 +81,12 @@ class Servable:
             endpoints: where each signature is in the graph.
             batched: where those are whose requests are gathered.
             may_repeat: a request that failed may be run again: it changes nothing.
+            most_pixels: of a picture that is to be decoded.
         """
         self.name = name
         self.version = version
         self.signatures = signatures
+        self.most_pixels = most_pixels
         self._session = session
         self._endpoints, self._batched, self._may_repeat = endpoints, batched, may_repeat
         self._filters: set[tuple[str, ...]] = set()
@@ -296,7 +300,16 @@ def _prepare(
             gathered[key] = decoded_apart(graph, *pair, label, options.batching)
         elif options.batches and can_batch(signatures[key]):
             gathered[key] = batched(graph, endpoint, label, options.batching)
-    return Servable(name, version, session, signatures, plain, gathered, may_repeat=may_repeat)
+    return Servable(
+        name,
+        version,
+        session,
+        signatures,
+        plain,
+        gathered,
+        may_repeat=may_repeat,
+        most_pixels=options.most_pixels,
+    )
 
 
 def _is_plain(info: Any) -> bool:

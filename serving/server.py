@@ -252,6 +252,7 @@ class Server:
         connection: Any = partial(
             Connection,
             most=most_connections(self._config.rest_most_connections, self._most_files),
+            most_head_bytes=self._config.rest_most_head_bytes,
             patience_s=self._config.rest_read_s,
         )
         config.http_protocol_class = connection

@@ -86,9 +86,10 @@ def _read(name: str, proto: Any) -> Array:
         strings = np.empty(len(proto.string_val), object)
         strings[:] = proto.string_val
         return strings.reshape(shape)
-    if (count := math.prod(shape)) > _PART and (values := _large_values(proto, count)) is not None:
-        return values.reshape(shape)
     try:
+        count = math.prod(shape)
+        if count > _PART and (values := _large_values(proto, count)) is not None:
+            return values.reshape(shape)
         return np.asarray(tf.make_ndarray(proto))
     except KeyError as error:
         raise InvalidArgument(
@@ -113,6 +114,7 @@ def _large_values(proto: Any, count: int) -> Array | None:
             return None
         alone = tensor_pb2.TensorProto()
         alone.CopyFrom(proto)
+        alone.DiscardUnknownFields()
         for other, _ in alone.ListFields():
             if other.name != field:
                 alone.ClearField(other.name)

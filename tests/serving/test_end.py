@@ -75,7 +75,7 @@ def test_server_that_is_told_to_end_answers_all_it_has_taken(
         load.wait_for_more(200)
         began = time.monotonic()
         server.process.send_signal(signal.SIGTERM)
-        assert server.process.wait(15) == 0
+        assert server.process.wait(40) == 0
         took_s = time.monotonic() - began
     server.process.stdout.close()
 
@@ -119,7 +119,8 @@ def test_server_that_was_killed_starts_again_on_its_ports_and_goes_on(
     assert len(load.errors) == failed  # none of it after the start
     # Ports are open while models load: until then the model is not found.
     other = {one for one in load.errors if "Servable not found" not in one}
-    assert {one.split(":")[0] for one in other} == {"Unreachable"}
+    # The clients try again by themselves, so there may be none at all.
+    assert {one.split(":")[0] for one in other} <= {"Unreachable"}
     with grpc.insecure_channel(f"unix:{tmp_path / 'socket'}") as channel:
         grpc.channel_ready_future(channel).result(20)
     assert count_records(tmp_path, first.process.pid) >= answered
