@@ -11,6 +11,8 @@ from pathlib import Path
 
 from serving.errors import UsageError
 
+METRICS_PATH = "/monitoring/prometheus/metrics"  # where TF Serving has it
+
 
 def default_threads() -> int:
     """Threads of a pool that blocks in TensorFlow: four a CPU, as TF Serving takes, or more.
@@ -207,7 +209,7 @@ class ServerConfig:
     allow_cors: bool = False
     outputs_as_tensor_content: bool = False
     has_health_service: bool = False
-    metrics_path: str | None = "/monitoring/prometheus/metrics"  # None has no page
+    metrics_path: str | None = METRICS_PATH  # None has no page
     access_log: str = ""  # a file, or `-` for stdout; empty is none
 
     poll_s: float = 1.0  # 0 looks once, at the start; negative never looks

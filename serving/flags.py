@@ -14,6 +14,7 @@ from typing import Any, NoReturn
 
 from serving.batching_file import read_batching_file, tf_serving_defaults
 from serving.config import (
+    METRICS_PATH,
     BatchOptions,
     LoadOptions,
     LogConfig,
@@ -22,7 +23,7 @@ from serving.config import (
     default_threads,
 )
 from serving.errors import UsageError
-from serving.monitoring_file import DEFAULT_PATH, read_monitoring_file
+from serving.monitoring_file import read_monitoring_file
 
 USAGE = """\
 python -m serving PATH [flags]
@@ -231,7 +232,7 @@ def _shared_fields(values: dict[str, Any], given: set[str]) -> dict[str, Any]:
         "models_file_poll_s": values["model_config_file_poll_wait_seconds"],
         "allow_labels_of_absent_versions": values["allow_version_labels_for_unavailable_models"],
         "has_health_service": values["enable_grpc_healthcheck_service"],
-        "metrics_path": read_monitoring_file(Path(monitoring)) if monitoring else DEFAULT_PATH,
+        "metrics_path": read_monitoring_file(Path(monitoring)) if monitoring else METRICS_PATH,
         "access_log": values["access_log"],
         "max_waiting": values["max_waiting_requests"],
         "poll_s": values["file_system_poll_wait_seconds"],

@@ -23,7 +23,6 @@ from serving.registry import Registry
 prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]  # which TF Serving has not
 
 CONTENT_TYPE = prometheus_client.CONTENT_TYPE_LATEST
-PATH = "/monitoring/prometheus/metrics"
 
 # TF Serving's buckets in microseconds: from 10 us to about 20 minutes.
 _LATENCY_BUCKETS_US = [10 * 1.8**k for k in range(33)]

@@ -5,11 +5,10 @@ prometheus_config { enable: true path: "/monitoring/prometheus/metrics" }
 
 from pathlib import Path
 
+from serving.config import METRICS_PATH
 from serving.config_messages import MonitoringConfig
 from serving.errors import StartError
 from serving.text_proto import read_text_proto
-
-DEFAULT_PATH = "/monitoring/prometheus/metrics"
 
 
 def read_monitoring_file(path: Path) -> str | None:
@@ -21,7 +20,7 @@ def read_monitoring_file(path: Path) -> str | None:
     prometheus = read_text_proto(path, MonitoringConfig()).prometheus_config
     if not prometheus.enable:
         return None
-    page = str(prometheus.path) or DEFAULT_PATH
+    page = str(prometheus.path) or METRICS_PATH
     if not page.startswith("/") or "{" in page or page.lower().startswith("/v1/"):
         raise StartError(
             f"{path}: prometheus_config has the path {page!r}: write one that begins with / and "

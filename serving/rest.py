@@ -9,7 +9,6 @@ import contextlib
 import logging
 import re
 import time
-import zlib
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass
@@ -19,7 +18,6 @@ from urllib.parse import unquote
 
 import orjson
 from starlette.applications import Starlette
-from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response
@@ -30,11 +28,9 @@ from serving.access_log import ID_HEADER, AccessLog, request_id
 from serving.drain import Drain
 from serving.errors import (
     Code,
-    DeadlineExceeded,
     InvalidArgument,
     RequestError,
     ServingError,
-    TooLarge,
 )
 from serving.examples import examples_from_json
 from serving.inference import classify, regress
@@ -53,6 +49,7 @@ from serving.pictures import is_picture, picture_inputs
 from serving.predict import Prediction, predict
 from serving.registry import ModelRef, Registry
 from serving.request_log import RequestLogs, record_of_examples, record_of_predict
+from serving.rest_body import Bodies, Body
 from serving.servable import DEFAULT_SIGNATURE, Array, Servable, input_types
 from serving.workers import refuse_if_overloaded
 
@@ -65,10 +62,7 @@ _LIST = re.compile(r"/v1/models/?", re.IGNORECASE)
 _INFERENCES = {"classify": (classify, encode_classes), "regress": (regress, encode_values)}
 
 VERSION_HEADER = "X-Model-Version"
-_MAX_FILES = 1000
 _CLIENT_CLOSED = Code.CANCELLED.http_status
-_MOST_GZIP_MEMBERS = 100
-_MAX_FIELD_BYTES = 2**20  # of fields that are no files, which mean nothing here
 
 _CORS_HEADERS = {
     "Access-Control-Allow-Origin": "*",
@@ -123,7 +117,7 @@ class RestApi:
         self._executor = executor
         self._json = json_process
         self._timeout_ms = timeout_ms
-        self._most_bytes, self._read_s = most_bytes, read_s
+        self._bodies = Bodies(most_bytes, read_s)
         self._headers = _CORS_HEADERS if allow_cors else {}
 
     def build(self) -> Starlette:
@@ -194,9 +188,7 @@ class RestApi:
             return Response(status_code=status, headers=self._headers)
         with self._drain.request():
             try:
-                body: bytes | list[bytes] = await self._read_body(request)
-                if _is_form(request):
-                    body = await _files_of(request)
+                body = await self._bodies.read(request)
             except ClientDisconnect:
                 return Response(status_code=_CLIENT_CLOSED)  # which nobody reads but the log
             except HTTPException as error:
@@ -225,66 +217,11 @@ class RestApi:
             media_type="application/json",
         )
 
-    async def _read_body(self, request: Request) -> bytes:
-        """Read a body, and stop as soon as it is too large or too slow.
-
-        Raises:
-            TooLarge: it has more bytes than the server takes.
-            DeadlineExceeded: it has not come in in time.
-        """
-        announced = request.headers.get("content-length", "")
-        if announced.isdigit() and int(announced) > self._most_bytes:
-            raise self._too_large("a body", int(announced))
-        parts, size = [], 0
-        try:
-            async with asyncio.timeout(self._read_s):
-                async for part in request.stream():
-                    parts.append(part)
-                    size += len(part)
-                    if size > self._most_bytes:
-                        raise self._too_large("a body", size)
-        except TimeoutError as error:
-            raise DeadlineExceeded(
-                f"the body did not come in within {self._read_s:g} s: {size:,} bytes did"
-            ) from error
-        body = b"".join(parts)
-        request._body = body  # where the reader of forms finds it
-        return body
-
-    def _unpack(self, body: bytes | list[bytes], headers: Mapping[str, str]) -> bytes | list[bytes]:
-        if isinstance(body, list) or headers.get("content-encoding", "").lower() != "gzip":
-            return body
-        unpacked, rest = bytearray(), body
-        try:
-            for _ in range(_MOST_GZIP_MEMBERS):  # each copies what is behind it
-                if not rest:
-                    return bytes(unpacked)
-                member = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
-                unpacked += member.decompress(rest, self._most_bytes + 1 - len(unpacked))
-                if len(unpacked) > self._most_bytes:
-                    raise self._too_large("a body that is unpacked", len(unpacked))
-                if not member.eof:
-                    raise EOFError("the end is missing")
-                rest = member.unused_data.lstrip(b"\0")
-        except (EOFError, zlib.error) as error:
-            raise InvalidArgument(f"Failed to uncompress the gzip body: {error}") from error
-        raise InvalidArgument(
-            f"Failed to uncompress the gzip body: it has more than {_MOST_GZIP_MEMBERS - 1} members"
-        )
-
-    def _too_large(self, what: str, size: int) -> TooLarge:
-        return TooLarge(
-            f"{what} of {size:,} bytes or more: this server takes {self._most_bytes:,} "
-            "(--rest_api_max_body_bytes)"
-        )
-
-    def _answer(
-        self, method: str, path: str, body: bytes | list[bytes], headers: Mapping[str, str]
-    ) -> _Answered:
+    def _answer(self, method: str, path: str, body: Body, headers: Mapping[str, str]) -> _Answered:
         try:
             # The verb is compared exactly, though the rest of the path ignores case.
             if method == "POST" and (match := _POST.fullmatch(path)) and match["verb"].islower():
-                return self._post(match, self._unpack(body, headers))
+                return self._post(match, self._bodies.unpack(body, headers))
             if method == "GET" and (match := _GET.fullmatch(path)):
                 return _Answered(HTTPStatus.OK, self._get(match))
             if method == "GET" and _LIST.fullmatch(path):
@@ -297,7 +234,7 @@ class RestApi:
             status = HTTPStatus.INTERNAL_SERVER_ERROR
             return _Answered(status, _error_body(f"internal error: {error!r}"))
 
-    def _post(self, match: re.Match[str], body: bytes | list[bytes]) -> _Answered:
+    def _post(self, match: re.Match[str], body: Body) -> _Answered:
         ref, verb = _model_ref(match), match["verb"]
         if verb != "predict":
             if isinstance(body, list):
@@ -407,17 +344,6 @@ def _all_input_types(servable: Servable) -> dict[str, dict[str, str]]:
         with contextlib.suppress(RequestError):
             types[name] = _input_types(servable, name)
     return types
-
-
-def _is_form(request: Request) -> bool:
-    return request.headers.get("content-type", "").lower().startswith("multipart/form-data")
-
-
-async def _files_of(request: Request) -> list[bytes]:
-    """Return the files of a form, in its order."""
-    async with request.form(max_files=_MAX_FILES, max_part_size=_MAX_FIELD_BYTES) as form:
-        parts = form.multi_items()
-        return [await part.read() for _, part in parts if isinstance(part, UploadFile)]
 
 
 def _model_ref(match: re.Match[str]) -> ModelRef:
