@@ -14,8 +14,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.export import measure, measured_metrics
-from pipelines.exported import Unreadable
+from pipelines.measured import Measured, measure, measured_answers
 from tl.augment.tta import TestTime, views_of
 from tl.config import DataConfig
 from tl.data.answers import with_classes
@@ -121,16 +120,17 @@ def evaluate(
     served = load_served_model(version)
     began = time.perf_counter()
     if tta == "none":
-        metrics, left_out = measure(served, examples, question)
+        measured = measure(served, examples, question)
     else:
-        metrics, left_out = _measure_averaged(served, examples, question, tta)
-    if not metrics:
+        measured = _measure_averaged(served, examples, question, tta)
+    left_out = measured.unreadable
+    if not measured.metrics:
         key, why = left_out[0]
         raise DatasetError(f"none of the {len(left_out)} pictures can be read; {key}: {why}")
     return Evaluation(
         version=version,
         measured_on=measured_on,
-        metrics=metrics,
+        metrics=measured.metrics,
         unreadable=(*pictures.unreadable, *left_out),
         tta=tta,
         seconds=time.perf_counter() - began,
@@ -140,7 +140,7 @@ def evaluate(
 
 def _measure_averaged(
     served: ServedModel, examples: Sequence[Example], question: Question, tta: TestTime
-) -> tuple[dict[str, Any], Unreadable]:
+) -> Measured:
     """Measure as `measure` does, on averages over views that are resized as evaluation does."""
     height, width = served.manifest["image_size"]
     unreadable: list[tuple[str, str]] = []
@@ -154,7 +154,7 @@ def _measure_averaged(
         return views_of(image, (height, width), tta, centre_view)
 
     answers = served.mean_answers(examples, views)
-    return measured_metrics(answers, examples, question, unreadable)
+    return measured_answers(answers, examples, question, unreadable)
 
 
 def _is_hash(identity: str) -> bool:

@@ -11,22 +11,24 @@ import datetime
 import json
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
-from numpy.typing import NDArray
 
-from pipelines.exported import Exported, Unreadable
+from pipelines.caution import Onlooker, settle_caution
+from pipelines.exported import Exported
+from pipelines.keep_findings import keep_findings, keep_predictions
+from pipelines.measured import Measured, measure
+from pipelines.parity import started_check
 from tl.classifier import build_classifier
 from tl.data.contents import encode_png
-from tl.data.decode import servable_bytes
-from tl.data.example import Example, Side, stack_targets
+from tl.data.example import Side
 from tl.data.prepare import PreparedData
-from tl.errors import DatasetError, ExportError
-from tl.evaluation.measures import MEASURES, Question
+from tl.errors import ExportError
+from tl.evaluation.caution import Caution
+from tl.evaluation.measures import Question
 from tl.evaluation.served import ServedModel, load_served_model
 from tl.export.saved_model import write_saved_model
 from tl.export.versions import publish_version
@@ -57,21 +59,29 @@ def export_run(folder: Path, data: PreparedData) -> Exported:
             f"{', '.join(data.class_names)} against {', '.join(record.class_names)}. "
             "Put the folders back as they were"
         )
-    measured: dict[str, Any] = {}
-    unreadable: list[tuple[str, str]] = []
-    side, examples = _measured_side(data)
+    side = measured_side(data)
+    examples = () if side is None else data.side(side)
+    network = rebuild_network(folder / WEIGHTS, record)
+    onlooker = Onlooker(network, record.image_size)
+    caution = settle_caution(onlooker, record, data)
+    found: list[tuple[ServedModel, Measured]] = []
 
     def write(version: Path) -> None:
-        _write_model(folder / WEIGHTS, record, version)
-        served = load_served_model(version)
-        if examples:
-            metrics, left_out = measure(served, examples, question_of(record))
-            measured.update(metrics)
-            unreadable.extend(left_out)
-        _write_manifest(folder, record, version, side, measured)
+        _write_model(network, record, version, caution)
+        with started_check(version, record, data) as check:
+            served = load_served_model(version)
+            measured = measure(served, examples, question_of(record))
+            parity = None if check is None else check.finish(onlooker, caution)
+        _write_manifest(folder, record, version, side, measured.metrics, caution, parity)
+        found.append((served, measured))
 
     path = publish_version(Path(record.config.output) / record.name, write)
-    return Exported(path, side, measured, tuple(unreadable), record.problem)
+    ((served, measured),) = found
+    if side is not None:
+        # The model is safe by now; what follows is only looked at.
+        keep_predictions(folder, data, side, measured)
+        keep_findings(folder, data, side, served.published_at(path), measured)
+    return Exported(path, side or "nothing", measured.metrics, measured.unreadable, record.problem)
 
 
 def question_of(record: RunRecord) -> Question:
@@ -88,7 +98,7 @@ def rehearse_export(folder: Path) -> None:
     record = read_record(folder)
     aside = Path(tempfile.mkdtemp(prefix=".rehearsal-", dir=folder))
     try:
-        _write_model(folder / WEIGHTS, record, aside)
+        _write_model(rebuild_network(folder / WEIGHTS, record), record, aside, Caution())
         served = load_served_model(aside)
         answer = served.predict([_grey_png()])
         numbers = [values for values in answer.values() if values.dtype.kind == "f"]
@@ -100,60 +110,18 @@ def rehearse_export(folder: Path) -> None:
         shutil.rmtree(aside, ignore_errors=True)
 
 
-def measure(
-    served: ServedModel, examples: Sequence[Example], question: Question
-) -> tuple[dict[str, Any], Unreadable]:
-    """Measure a SavedModel on encoded pictures.
-
-    Returns:
-        The metrics, empty where no picture can be read; key and reason of those that cannot be,
-        which may have been damaged or deleted since the run began.
-    """
-    kept: list[Example] = []
-    unreadable: list[tuple[str, str]] = []
-
-    def files() -> Iterator[bytes]:
-        for example in examples:
-            try:
-                data = servable_bytes(example.read())
-            except DatasetError as error:
-                unreadable.append((example.key, str(error)))
-                continue
-            kept.append(example)
-            yield data
-
-    answers = served.answers(files())
-    return measured_metrics(answers, kept, question, unreadable)
-
-
-def measured_metrics(
-    answers: NDArray[np.float32],
-    examples: Sequence[Example],
-    question: Question,
-    unreadable: Sequence[tuple[str, str]] = (),
-) -> tuple[dict[str, Any], Unreadable]:
-    """Return metrics of the rows that are numbers, and every picture that is not among them."""
-    sound = np.flatnonzero(np.isfinite(answers).all(axis=1)).tolist()
-    known = dict(unreadable)
-    for place in set(range(len(examples))) - set(sound):
-        known.setdefault(examples[place].key, "the exported model cannot decode it")
-    if not sound:
-        return {}, tuple(known.items())
-    truth = stack_targets([examples[place].target for place in sound])
-    metrics = MEASURES[question.problem].metrics(answers[sound], truth, question)
-    return metrics, tuple(known.items())
-
-
-def _measured_side(data: PreparedData) -> tuple[str, Sequence[Example]]:
+def measured_side(data: PreparedData) -> Side | None:
+    """Return the side that a model is measured on: test, or else validation, where there is one."""
     sides: tuple[Side, ...] = ("test", "val")
-    for side in sides:
-        examples = data.side(side)
-        if examples:
-            return side, examples
-    return "nothing", []
+    return next((side for side in sides if len(data.places(side))), None)
 
 
-def _write_model(weights: Path, record: RunRecord, version: Path) -> None:
+def rebuild_network(weights: Path, record: RunRecord) -> keras.Model:
+    """Return a run's network, RGB of 0 to 255 -> logits or values, and features.
+
+    Raises:
+        ExportError: no weights yet, or damaged ones.
+    """
     if not weights.is_file():
         raise ExportError(
             f"{weights.parent} has no weights: the run was stopped before its first epoch"
@@ -181,25 +149,37 @@ def _write_model(weights: Path, record: RunRecord, version: Path) -> None:
     finally:
         keras.config.set_dtype_policy(policy)
     model = classifier.model
-    both = keras.Model(model.input, [model.output, classifier.backbone.output])
+    return keras.Model(model.input, [model.output, classifier.backbone.output])
+
+
+def _write_model(network: keras.Model, record: RunRecord, version: Path, caution: Caution) -> None:
     write_saved_model(
-        both,
+        network,
         version,
         class_names=record.class_names,
         image_size=record.image_size,
         problem=record.problem,
+        caution=caution,
     )
     write_warmup_requests(version, record.name)
 
 
 def _write_manifest(
-    folder: Path, record: RunRecord, version: Path, side: str, metrics: dict[str, Any]
+    folder: Path,
+    record: RunRecord,
+    version: Path,
+    side: Side | None,
+    metrics: dict[str, Any],
+    caution: Caution,
+    parity: dict[str, Any] | None,
 ) -> None:
     facts = {
         "format": 1,
         "exported": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "measured_on": side,
+        "measured_on": side or "nothing",
         "metrics": metrics,
+        "caution": caution.facts,
+        "parity": parity,
         **dataclasses.asdict(record),
     }
     extra = version / "assets.extra"

@@ -22,6 +22,7 @@ from pipelines.choose import settle_backbone
 from pipelines.contact_sheet import write_sheet
 from pipelines.exported import Exported
 from pipelines.feed import make_feed
+from pipelines.look_closer import look_for_label_errors
 from pipelines.plan import Plan
 from pipelines.precision import bfloat16_pays
 from pipelines.publish import Rehearsal, Stopwatch, export_somewhere
@@ -190,6 +191,8 @@ def _run(
             record = read_record(folder)
         with stopwatch("export and evaluate"):
             exported = export_somewhere(folder, plan.data, device, say)
+        with stopwatch("report"):
+            look_for_label_errors(plan, folder, feed, say)
         with stopwatch("track"):
             report_run(tracker, folder, trained.records, exported, record)
             _end(folder, "finished", outcome_of(exported))

@@ -132,6 +132,8 @@ def absolute_config(config: RunConfig) -> RunConfig:
     data = config.data
     if data.root:
         data = replace(data, root=str(Path(data.root).expanduser().resolve()))
+    if data.exclude:
+        data = replace(data, exclude=str(Path(data.exclude).expanduser().resolve()))
     return replace(
         config,
         dataset=str(spec.resolve()) if spec.exists() else config.dataset,

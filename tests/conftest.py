@@ -39,6 +39,9 @@ SETTINGS = {
     "training.epochs": 2,
     "training.learning_rate": 1e-3,
     "training.batch_size": 8,
+    # Each takes seconds; the tests of them turn them on.
+    "evaluation.parity": 0,
+    "evaluation.robustness": 0,
 }
 
 

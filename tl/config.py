@@ -28,6 +28,7 @@ class DataConfig:
         max_unreadable_fraction: stop if a larger share of the files cannot be read.
         max_megapixels: a picture with more is refused before it is decoded.
         split_file: ``split.json`` of an earlier run; pictures in it keep their side.
+        exclude: CSV that names pictures to leave out, as ``suspects.csv`` of a run does.
         folds: with 2 or more, validate on one of so many parts in place of ``val_fraction``.
         fold: which of them, from 0.
         shots: different training pictures a class to learn from, or None for all; where pictures
@@ -54,6 +55,7 @@ class DataConfig:
     max_unreadable_fraction: float = 0.1
     max_megapixels: float = 100.0
     split_file: str | None = None
+    exclude: str | None = None
     folds: int = 0
     fold: int = 0
     shots: int | None = None
@@ -253,6 +255,37 @@ _OF_UPDATES = (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class EvaluationConfig:
+    """How the exported model is looked at.
+
+    Attributes:
+        error_rate: share of wrong answers that is accepted among those the model does not abstain
+            from; the served output ``abstain`` keeps to it.
+        outside: datasets or folders of pictures that belong to no class, to see whether the model
+            notices; none takes handwritten digits and shuffled tiles of its own pictures.
+        robustness: test pictures that are blurred, darkened, turned and so on, each in fifteen
+            ways; 0 for none.
+        suspects: look for labels that are probably wrong.
+        parity: test pictures that Keras, the SavedModel and a real server have to agree on, or
+            nothing is exported; 0 for none.
+    """
+
+    error_rate: float = 0.05
+    outside: tuple[str, ...] = ()
+    robustness: int = 100
+    suspects: bool = True
+    parity: int = 64
+
+    def __post_init__(self) -> None:
+        rate = self.error_rate
+        _require(0 < rate < 1, "evaluation.error_rate", rate, "above 0, below 1")
+        for name in ("robustness", "parity"):
+            value = getattr(self, name)
+            _require(0 <= value <= 100_000, f"evaluation.{name}", value, "0 to 100000")
+        _require(all(self.outside), "evaluation.outside", self.outside, "names of datasets")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RunConfig:
     """Everything that decides a fine-tuning run.
 
@@ -273,6 +306,7 @@ class RunConfig:
     model: ModelConfig = field(default_factory=ModelConfig)
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
+    evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
 
     def __post_init__(self) -> None:
         _require(bool(self.dataset.strip()), "dataset", self.dataset, "a folder or a built-in name")
@@ -321,6 +355,7 @@ class RunConfig:
         """Return nested plain values, for JSON."""
         tree = dataclasses.asdict(self)
         tree["augment"]["transforms"] = list(self.augment.transforms)
+        tree["evaluation"]["outside"] = list(self.evaluation.outside)
         return tree
 
     def flat(self) -> dict[str, Any]:

@@ -198,7 +198,7 @@ def test_dataset_that_moved_is_named(home: Path, trained: Any) -> None:
 def test_pictures_that_went_bad_since_the_split_are_counted_and_not_measured(
     trained: Any, served: Any, tmp_path: Path
 ) -> None:
-    from pipelines.export import measure
+    from pipelines.measured import measure
     from tl.data.contents import Files, InMemory
     from tl.data.example import Example
 
@@ -209,17 +209,18 @@ def test_pictures_that_went_bad_since_the_split_are_counted_and_not_measured(
     bad = [Example("cut.jpg", 0, InMemory([cut])), odd, gone]
     names = Question("single_label", trained.plan.data.class_names)
 
-    metrics, unreadable = measure(served, [bad[0], *good, *bad[1:]], names)
-    nothing, all_of_them = measure(served, bad, names)
+    measured = measure(served, [bad[0], *good, *bad[1:]], names)
+    nothing = measure(served, bad, names)
 
-    assert metrics["n_pictures"] == len(good)
-    assert metrics["confusion"] == trained.result.exported.metrics["confusion"]
-    assert {key for key, _ in unreadable} == {"cut.jpg", "odd.png", "gone.png"}
-    reasons = dict(unreadable)
+    assert measured.metrics["n_pictures"] == len(good)
+    assert [one.key for one in measured.examples] == [one.key for one in good]
+    assert measured.metrics["confusion"] == trained.result.exported.metrics["confusion"]
+    assert {key for key, _ in measured.unreadable} == {"cut.jpg", "odd.png", "gone.png"}
+    reasons = dict(measured.unreadable)
     assert "No such file" in reasons["gone.png"]
     assert reasons["odd.png"] == "the exported model cannot decode it"
-    assert nothing == {}
-    assert len(all_of_them) == 3
+    assert nothing.metrics == {}
+    assert len(nothing.unreadable) == 3
 
 
 def test_hidden_layer_and_several_stages_are_exported(

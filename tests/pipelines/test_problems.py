@@ -99,7 +99,7 @@ def test_published_probabilities_of_several_labels_are_independent(trained_shape
     tensor = answers(served, "predict_tensor", image=tf.constant(view, tf.float32))
 
     assert set(served.loaded.signatures) == {"serving_default", "decode", "predict_image",
-                                             "predict_tensor", "embed", "classify"}  # fmt: skip
+                                             "predict_tensor", "assess", "embed", "classify"}  # fmt: skip
     assert np.abs(every.sum(axis=1) - 1).max() > 0.3
     assert every.min() >= 0
     assert every.max() <= 1
@@ -119,6 +119,7 @@ def test_published_numbers_are_answered_by_every_signature(trained_discs: Any) -
         "serving_default": served.predict(files),
         "predict_image": answers(served, "predict_image", image=tf.constant(view)),
         "predict_tensor": answers(served, "predict_tensor", image=tf.constant(view, tf.float32)),
+        "assess": answers(served, "assess", image=tf.constant(view)),
         "regress": answers(served, "regress", inputs=serialised(files)),
     }
 

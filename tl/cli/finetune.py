@@ -71,6 +71,7 @@ STRATEGIES = {
 @click.option("--output", help="Folder that receives NAME/VERSION.  [default: models]")
 @click.option("--experiment", help="MLflow experiment.  [default: the model's name]")
 @click.option("--shots", type=int, help="Training pictures a class.  [default: all]")
+@click.option("--exclude", help="CSV that names pictures to leave out, as a run's suspects.csv.")
 @click.option("--dedupe", is_flag=True, default=None, help="Keep near-duplicates on one side.")
 @click.option(
     "--cache",
@@ -223,6 +224,8 @@ def data_notes(data: "PreparedData") -> list[str]:
         notes.append("told apart by their names; each is read when it is needed (--identity key)")
     if near := data.near_duplicates:
         notes.append(f"{counted(near, 'picture')} nearly the same as another: kept on its side")
+    if data.excluded:
+        notes.append(f"{counted(len(data.excluded), 'picture')} left out (--exclude)")
     if moved := data.left_out:
         notes.append(f"{counted(len(moved), 'new picture')} of a group on two sides left out")
     if skipped := pictures.dataset.skipped:

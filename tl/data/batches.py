@@ -237,6 +237,11 @@ def _read_ahead(batches: grain.MapDataset[Batch]) -> Any:
 
 def decoded_pictures(examples: Sequence[Example]) -> Iterator[NDArray[np.uint8]]:
     """Decode pictures in order, some ahead on other threads; unreadable ones are left out."""
+    return (image for _, image in numbered_pictures(examples))
+
+
+def numbered_pictures(examples: Sequence[Example]) -> Iterator[tuple[int, NDArray[np.uint8]]]:
+    """Do the same, and give each picture's place among the examples."""
 
     def decode(example: Example) -> NDArray[np.uint8] | None:
         try:
@@ -245,4 +250,4 @@ def decoded_pictures(examples: Sequence[Example]) -> Iterator[NDArray[np.uint8]]
             return None
 
     images = map_ahead(decode, examples, threads=READ_THREADS, ahead=4 * READ_THREADS)
-    return (image for image in images if image is not None)
+    return ((place, image) for place, image in enumerate(images) if image is not None)

@@ -14,6 +14,7 @@ from tl.config import DataConfig
 from tl.data.answers import refuse_unlearnable
 from tl.data.contents import Files
 from tl.data.example import SIDES, Column, Dataset, Side, column, fingerprint
+from tl.data.exclude import excluded_places
 from tl.data.formats.options import SourceOptions
 from tl.data.inspect import inspect_examples
 from tl.data.look import look_at
@@ -70,12 +71,14 @@ class PreparedData:
         sides: train, val or test of each.
         left_out: keys of new pictures whose group was on two sides already.
         near_duplicates: pictures that share a side because they are nearly the same as another.
+        excluded: keys of pictures that the config names to be left out.
     """
 
     pictures: ReadablePictures
     sides: tuple[Side, ...] = field(repr=False)
     left_out: tuple[str, ...] = field(default=(), repr=False)
     near_duplicates: int = 0
+    excluded: tuple[str, ...] = field(default=(), repr=False)
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -89,8 +92,12 @@ class PreparedData:
 
     def side(self, *sides: Side) -> Dataset:
         """Return the pictures of one side, or of several."""
+        return self.pictures.examples.take(self.places(*sides))
+
+    def places(self, *sides: Side) -> NDArray[np.int64]:
+        """Return where the pictures of one side, or of several, are among all."""
         places = [place for place, side in enumerate(self.sides) if side in sides]
-        return self.pictures.examples.take(np.array(places, np.int64))
+        return np.array(places, np.int64)
 
     def split(self) -> dict[str, Side]:
         """Return the side by identity."""
@@ -139,6 +146,14 @@ def prepare_data(
             to split.
     """
     pictures = read_pictures(spec, config, cache=cache, on_progress=on_progress)
+    excluded: tuple[str, ...] = ()
+    if config.exclude:
+        # Before the split, whose sides do not change by it; the fingerprint stays the dataset's.
+        mask = excluded_places(
+            Path(config.exclude), pictures.examples.keys, pictures.identities.tolist()
+        )
+        excluded = tuple(pictures.examples.keys[mask])
+        pictures = _some(pictures, ~mask)
     examples, names = pictures.examples, pictures.dataset.class_names
     refuse_unlearnable(examples, spec)
     labels: list[int | tuple[int, ...]]
@@ -173,7 +188,7 @@ def prepare_data(
     divided = [side is not None for side in sides]
     data = _kept(pictures, sides, divided)
     refuse_unlearnable(data.side("train"), spec)
-    data = replace(data, left_out=left_out, near_duplicates=in_groups)
+    data = replace(data, left_out=left_out, near_duplicates=in_groups, excluded=excluded)
     if config.shots is None:
         return data
     kept = few_shot(
@@ -185,7 +200,7 @@ def prepare_data(
         class_names=names,
     )
     fewer = _kept(data.pictures, data.sides, kept)
-    return replace(fewer, left_out=left_out, near_duplicates=in_groups)
+    return replace(fewer, left_out=left_out, near_duplicates=in_groups, excluded=excluded)
 
 
 def _similar_groups(
@@ -204,15 +219,19 @@ def _kept(
 ) -> PreparedData:
     """Return the pictures of a mask with their sides."""
     if not all(mask):
-        pictures = replace(
-            pictures,
-            examples=pictures.examples.take(np.flatnonzero(mask)),
-            identities=pictures.identities[np.array(mask)],
-            sizes=None if pictures.sizes is None else pictures.sizes[np.array(mask)],
-            kinds=None if pictures.kinds is None else pictures.kinds[np.array(mask)],
-        )
+        pictures = _some(pictures, np.array(mask))
     kept = tuple(side for side, keep in zip(sides, mask, strict=True) if keep and side)
     return PreparedData(pictures, kept)
+
+
+def _some(pictures: ReadablePictures, mask: NDArray[np.bool_]) -> ReadablePictures:
+    return replace(
+        pictures,
+        examples=pictures.examples.take(np.flatnonzero(mask)),
+        identities=pictures.identities[mask],
+        sizes=None if pictures.sizes is None else pictures.sizes[mask],
+        kinds=None if pictures.kinds is None else pictures.kinds[mask],
+    )
 
 
 def source_options(config: DataConfig, cache: Path | None) -> SourceOptions:

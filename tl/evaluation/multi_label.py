@@ -6,6 +6,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tl.evaluation.calibration import calibration_error
+from tl.evaluation.score_interval import Figure, mean_figure, with_intervals
+
 THRESHOLD = 0.5
 Floats = NDArray[np.floating[Any]]
 
@@ -25,8 +28,10 @@ def multi_label_metrics(
         ``chance_average_precision`` (what random scores reach: the mean share of a class);
         at a probability of 0.5 ``micro_f1`` (all answers together), ``macro_f1`` (mean over the
         classes present), ``exact_match`` (share of pictures with every class right) and
-        ``hamming_loss`` (share of wrong answers); ``per_class`` (average_precision, None without
-        a picture; precision, recall, f1, n_pictures).
+        ``hamming_loss`` (share of wrong answers); ``log_loss``, ``brier_score`` (means over all
+        answers), ``expected_calibration_error``; ``per_class`` (average_precision, None without
+        a picture; precision, recall, f1, n_pictures). Beside each figure but the third, that of
+        chance, its 95 % interval, ``<name>_interval: [low, high]``.
     """
     true, guessed = truth > THRESHOLD, probabilities > THRESHOLD
     hits = (true & guessed).sum(axis=0)
@@ -39,18 +44,11 @@ def multi_label_metrics(
         average_precision(probabilities[:, label], true[:, label]) if of_class[label] else None
         for label in range(len(class_names))
     ]
-    present = of_class > 0
-    known = [one for one in averages if one is not None]
+    share = of_class[of_class > 0] / len(truth)
     return {
         "n_pictures": len(truth),
-        "mean_average_precision": float(np.mean(known)) if known else 0.0,
-        "chance_average_precision": float((of_class[present] / len(truth)).mean())
-        if known
-        else 0.0,
-        "micro_f1": float(2 * hits.sum() / max(1, (of_class + of_guess).sum())),
-        "macro_f1": float(f1[present].mean()) if known else 0.0,
-        "exact_match": float((true == guessed).all(axis=1).mean()),
-        "hamming_loss": float((true != guessed).mean()),
+        **with_intervals(_figures(probabilities, true), len(truth)),
+        "chance_average_precision": float(share.mean()) if len(share) else 0.0,
         "per_class": {
             name: {
                 "average_precision": averages[label],
@@ -64,6 +62,47 @@ def multi_label_metrics(
     }
 
 
+def _figures(probabilities: Floats, true: NDArray[np.bool_]) -> dict[str, Figure]:
+    """Return the figures as functions of how often each picture counts."""
+    guessed = probabilities > THRESHOLD
+    hits, either = (true & guessed).astype(float), true.astype(float) + guessed
+    chosen = np.where(true, probabilities, 1 - probabilities.astype(np.float64))
+    averages = [
+        average_precision_of(probabilities[:, label], true[:, label])
+        for label in np.flatnonzero(true.any(axis=0))
+    ]
+    n_classes = true.shape[1]
+    of_answers = calibration_error(probabilities.ravel(), true.ravel())
+
+    def mean_average_precision(weights: Any) -> Any:
+        # A sample may have no picture of a rare class; the mean is then of the others.
+        values = np.stack([one(weights) for one in averages] or [np.zeros(len(weights))])
+        known = np.isfinite(values)
+        return np.where(known, values, 0).sum(axis=0) / np.maximum(1, known.sum(axis=0))
+
+    def macro_f1(weights: Any) -> Any:
+        present = weights @ true > 0
+        f1 = 2 * (weights @ hits) / np.maximum(weights @ either, 1)
+        return (f1 * present).sum(axis=1) / np.maximum(1, present.sum(axis=1))
+
+    def micro_f1(weights: Any) -> Any:
+        together = np.maximum(1.0, weights @ either.sum(axis=1))
+        return 2 * (weights @ hits.sum(axis=1)) / together
+
+    return {
+        "mean_average_precision": mean_average_precision,
+        "micro_f1": micro_f1,
+        "macro_f1": macro_f1,
+        "exact_match": mean_figure((true == guessed).all(axis=1)),
+        "hamming_loss": mean_figure((true != guessed).mean(axis=1)),
+        "log_loss": mean_figure(-np.log(np.clip(chosen, 1e-15, 1.0)).mean(axis=1)),
+        "brier_score": mean_figure(np.square(1 - chosen).mean(axis=1)),
+        "expected_calibration_error": lambda weights: of_answers(
+            np.repeat(weights, n_classes, axis=1)
+        ),
+    }
+
+
 def average_precision(scores: Floats, true: NDArray[np.bool_]) -> float:
     """Return the mean precision over the true ones, each at its own score as threshold.
 
@@ -73,8 +112,24 @@ def average_precision(scores: Floats, true: NDArray[np.bool_]) -> float:
 
     Source: sum of (R_n - R_(n-1)) P_n over the thresholds, as in scikit-learn.
     """
+    return float(average_precision_of(scores, true)(np.ones((1, len(scores))))[0])
+
+
+def average_precision_of(scores: Floats, true: NDArray[np.bool_]) -> Figure:
+    """Return the average precision as a function of how often each picture counts.
+
+    It is NaN where no true one counts.
+    """
     order = np.argsort(-scores, kind="stable")
     last_of_equals = np.flatnonzero(np.diff(scores[order], append=-np.inf))
-    found = np.cumsum(true[order])[last_of_equals]
-    gained = np.diff(found, prepend=0)
-    return float((gained * found / (last_of_equals + 1)).sum() / true.sum())
+    is_true = true[order]
+
+    def figure(weights: Any) -> Any:
+        counted = weights[:, order]
+        found = np.cumsum(counted * is_true, axis=1)[:, last_of_equals]
+        looked_at = np.maximum(np.cumsum(counted, axis=1)[:, last_of_equals], 1)
+        gained = np.diff(found, prepend=0, axis=1)
+        with np.errstate(invalid="ignore"):
+            return (gained * found / looked_at).sum(axis=1) / found[:, -1]
+
+    return figure

@@ -145,8 +145,9 @@ def _judged(
     """Return where it is right, or its score on samples of the pictures."""
     if problem == "single_label":
         return np.asarray(one.outputs.argmax(axis=1) == labels, np.float64)
-    return resampled(
-        lambda weights: objective.score(one.outputs, labels, weights), len(labels), seed
+    return np.asarray(
+        resampled(lambda weights: objective.score(one.outputs, labels, weights), len(labels), seed),
+        np.float64,
     )
 
 

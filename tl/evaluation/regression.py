@@ -5,6 +5,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tl.evaluation.score_interval import Figure, mean_figure, with_intervals
+
 Floats = NDArray[np.floating[Any]]
 
 
@@ -19,14 +21,29 @@ def regression_metrics(values: Floats, truth: Floats, training_mean: float) -> d
     Returns:
         ``n_pictures``, ``mae`` (mean absolute error), ``rmse`` (root of the mean squared error),
         ``r2`` (share of the variance that is explained; absent where all true values are equal),
-        ``mae_of_training_mean`` and ``rmse_of_training_mean``.
+        each with its 95 % interval as ``<name>_interval``, ``mae_of_training_mean`` and
+        ``rmse_of_training_mean``.
     """
     said, true = np.asarray(values, np.float64), np.asarray(truth, np.float64)
+    errors, base = said - true, training_mean - true
     metrics: dict[str, Any] = {"n_pictures": len(true)}
-    for name, errors in (("", said - true), ("_of_training_mean", training_mean - true)):
-        metrics[f"mae{name}"] = float(np.abs(errors).mean())
-        metrics[f"rmse{name}"] = float(np.sqrt(np.square(errors).mean()))
-    spread = float(np.square(true - true.mean()).sum())
-    if spread > 0:
-        metrics["r2"] = 1 - float(np.square(said - true).sum()) / spread
+    metrics |= with_intervals(_figures(errors, true), len(true))
+    metrics["mae_of_training_mean"] = float(np.abs(base).mean())
+    metrics["rmse_of_training_mean"] = float(np.sqrt(np.square(base).mean()))
     return metrics
+
+
+def _figures(errors: Floats, true: Floats) -> dict[str, Figure]:
+    squares = np.square(errors)
+
+    def r2(weights: Floats) -> Any:
+        means = weights @ true / weights.sum(axis=1)
+        spread = weights @ np.square(true) - weights.sum(axis=1) * np.square(means)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return np.where(spread > 1e-12, 1 - weights @ squares / spread, np.nan)
+
+    figures: dict[str, Figure] = {
+        "mae": mean_figure(np.abs(errors)),
+        "rmse": lambda weights: np.sqrt(mean_figure(squares)(weights)),
+    }
+    return figures | ({"r2": r2} if np.ptp(true) > 0 else {})

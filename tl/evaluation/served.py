@@ -33,6 +33,10 @@ class ServedModel:
     loaded: Any
     manifest: dict[str, Any]
 
+    def published_at(self, path: Path) -> "ServedModel":
+        """Return the same model after its folder was renamed and its manifest written."""
+        return ServedModel(path, self.loaded, _manifest(path))
+
     def predict(self, files: Sequence[bytes]) -> dict[str, NDArray[Any]]:
         """Return ``labels`` (n, k) and ``scores`` (n, k) of encoded pictures, or ``outputs`` (n,).
 
@@ -51,8 +55,14 @@ class ServedModel:
         The row of a picture that the graph cannot decode is NaN: one bad picture in a thousand is
         no reason to lose the figure, and the caller says which it was.
         """
-        parts = map_ahead(self._batch_answers, _chunks(files), threads=CORES, ahead=2 * CORES)
-        return np.concatenate([np.empty((0, self.n_outputs), np.float32), *parts])
+        return self.judge(files)["answers"]
+
+    def judge(self, files: Iterable[bytes]) -> dict[str, NDArray[Any]]:
+        """Return ``answers`` as above, and what else the model says: ``abstain``, ``ood_score``."""
+        parts = list(map_ahead(self._judge_batch, _chunks(files), threads=CORES, ahead=2 * CORES))
+        if not parts:
+            return {"answers": np.empty((0, self.n_outputs), np.float32)}
+        return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
     @property
     def n_outputs(self) -> int:
@@ -83,19 +93,38 @@ class ServedModel:
         parts = map_ahead(mean, pictures, threads=CORES, ahead=2 * CORES)
         return np.concatenate([np.empty((0, self.n_outputs), np.float32), *parts])
 
-    def _batch_answers(self, files: Sequence[bytes]) -> NDArray[np.float32]:
+    def _judge_batch(self, files: Sequence[bytes]) -> dict[str, NDArray[Any]]:
         try:
             views = self._call("decode", image_bytes=tf.constant(files))["image"]
         except PredictionError:
             if len(files) == 1:
-                return np.full((1, self.n_outputs), np.nan, np.float32)
-            return np.concatenate([self._batch_answers([one]) for one in files])
-        return self._view_answers(views)
+                height, width = self.image_size
+                said = self.judge_views(np.zeros((1, height, width, 3), np.uint8))
+                return {**said, "answers": np.full_like(said["answers"], np.nan)}
+            parts = [self._judge_batch([one]) for one in files]
+            return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+        return self.judge_views(views)
+
+    def judge_views(self, views: NDArray[np.uint8]) -> dict[str, NDArray[Any]]:
+        """Do as `judge` does with views, uint8 (n, height, width, 3)."""
+        if "assess" in self.loaded.signatures:
+            said = self._call("assess", image=tf.constant(views))
+        else:  # exported before there was one
+            said = self._call("predict_tensor", image=tf.constant(views, tf.float32))
+        answers = said.pop("probabilities", said.pop("outputs", None))
+        assert answers is not None
+        return {"answers": answers.reshape(len(views), -1), **said}
+
+    @property
+    def image_size(self) -> tuple[int, int]:
+        """(height, width) of the views."""
+        _, inputs = self.loaded.signatures["predict_tensor"].structured_input_signature
+        _, height, width, _ = inputs["image"].shape
+        return int(height), int(width)
 
     def _view_answers(self, views: NDArray[np.uint8]) -> NDArray[np.float32]:
-        image = tf.constant(views, tf.float32)
-        (answers,) = self._call("predict_tensor", image=image).values()
-        return answers.reshape(len(views), -1)
+        answers: NDArray[np.float32] = self.judge_views(views)["answers"]
+        return answers
 
     def _call(self, signature: str, **inputs: Any) -> dict[str, NDArray[Any]]:
         try:
@@ -129,6 +158,10 @@ def load_served_model(path: Path) -> ServedModel:
     except (OSError, ValueError, tf.errors.OpError) as error:
         reason = str(error).splitlines()[0][:200]
         raise PredictionError(f"cannot load the SavedModel {path}: {reason}") from error
+    return ServedModel(path, loaded, _manifest(path))
+
+
+def _manifest(path: Path) -> dict[str, Any]:
     manifest = path / "assets.extra" / "tl.json"
-    facts = json.loads(manifest.read_text()) if manifest.is_file() else {}
-    return ServedModel(path, loaded, facts)
+    facts: dict[str, Any] = json.loads(manifest.read_text()) if manifest.is_file() else {}
+    return facts

@@ -4,15 +4,17 @@ Of classes the answers are labels and scores, of values `outputs`, as TF Serving
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
 from typing import Any
 
 import tensorflow as tf
 
+from tl.evaluation.caution import Caution
+from tl.evaluation.strangeness import Strangeness
 from tl.export.orientation import jpeg_orientation, turn_upright
 from tl.problem import Problem
 
 TOP_K = 5
+NO_CAUTION = Caution()
 IMAGE_FEATURE = "image_bytes"  # of the tf.Example that `classify` and `regress` take
 Run = Callable[[Any], tuple[Any, Any]]
 """float32 (batch, height, width, 3) in [0, 255] -> (logits or values (batch, n_outputs), features
@@ -92,6 +94,10 @@ class ServedNetwork(tf.Module):  # type: ignore[misc]
         """Return the whole answer to float32 (batch, height, width, 3) in [0, 255]."""
         raise NotImplementedError
 
+    def assess(self, image: Any) -> dict[str, Any]:
+        """Return all that is said of uint8 (batch, height, width, 3): what evaluation calls."""
+        raise NotImplementedError
+
     def by_example(self) -> dict[str, Callable[[Any], dict[str, Any]]]:
         """Return the methods that take serialised tf.Examples, by signature name."""
         raise NotImplementedError
@@ -108,6 +114,7 @@ class ServedNetwork(tf.Module):  # type: ignore[misc]
             "decode": (self.decode, files),
             "predict_image": (self.predict_image, views),
             "predict_tensor": (self.predict_tensor, tensor),
+            "assess": (self.assess, views),
             "embed": (self.embed, files),
             **{name: (method, inputs) for name, method in self.by_example().items()},
         }
@@ -152,6 +159,7 @@ class ServedClassifier(ServedNetwork):
         class_names: in label order.
         image_size: (height, width).
         link: logits -> probabilities: of one class that excludes the others, or of each for itself.
+        caution: temperature of the logits, and what is said beside the probabilities.
     """
 
     def __init__(
@@ -161,20 +169,32 @@ class ServedClassifier(ServedNetwork):
         class_names: Sequence[str],
         image_size: tuple[int, int],
         link: Callable[[Any], Any] = tf.nn.softmax,
+        caution: Caution = NO_CAUTION,
     ) -> None:
         super().__init__(run, variables, image_size)
+        self._caution = caution
         self._class_names = tf.constant(list(class_names))
         self._top = min(TOP_K, len(class_names))
         self._link = link
 
     def predict_image(self, image: Any) -> dict[str, Any]:
-        """Return the best labels, string, and their scores, float32, both (batch, k)."""
-        scores, places = tf.math.top_k(self._link(self._outputs(image)), k=self._top)
-        return {"labels": tf.gather(self._class_names, places), "scores": scores}
+        """Return the best labels, string, and their scores, float32, both (batch, k).
+
+        And, (batch,), where the model has them: ``abstain``, bool, whether the answer is better
+        left to a person, and ``ood_score``, float32, how unlike the known pictures this one is.
+        """
+        probabilities, cautions = self._judged(image)
+        scores, places = tf.math.top_k(probabilities, k=self._top)
+        return {"labels": tf.gather(self._class_names, places), "scores": scores, **cautions}
 
     def predict_tensor(self, image: Any) -> dict[str, Any]:
         """Return the probabilities of all classes, float32 (batch, n_classes)."""
-        return {"probabilities": self._link(self._outputs(image))}
+        return {"probabilities": self._judged(image)[0]}
+
+    def assess(self, image: Any) -> dict[str, Any]:
+        """Return the probabilities of all classes, and what `predict_image` says beside scores."""
+        probabilities, cautions = self._judged(image)
+        return {"probabilities": probabilities, **cautions}
 
     def by_example(self) -> dict[str, Callable[[Any], dict[str, Any]]]:
         """Return `classify`."""
@@ -182,9 +202,35 @@ class ServedClassifier(ServedNetwork):
 
     def classify(self, inputs: Any) -> dict[str, Any]:
         """Classify serialised tf.Examples, string (batch,), as TF Serving's Classify wants."""
-        probabilities = self._link(self._outputs(self._views(inputs)))
+        probabilities = self._judged(self._views(inputs))[0]
         classes = tf.tile(self._class_names[None, :], [tf.shape(probabilities)[0], 1])
         return {"classes": classes, "scores": probabilities}
+
+    def _judged(self, image: Any) -> tuple[Any, dict[str, Any]]:
+        logits, features = self._run(tf.cast(image, tf.float32))
+        probabilities = self._link(tf.cast(logits, tf.float32) / self._caution.temperature)
+        cautions = {}
+        if self._caution.abstain_below is not None:
+            cautions["abstain"] = tf.reduce_max(probabilities, axis=1) < self._caution.abstain_below
+        if self._caution.strangeness is not None:
+            cautions["ood_score"] = strangeness_of(
+                tf.cast(features, tf.float32), self._caution.strangeness
+            )
+        return probabilities, cautions
+
+
+def strangeness_of(features: Any, strangeness: Strangeness) -> Any:
+    """Compute in the graph what `Strangeness.scores` does, float32 (batch,)."""
+    features = tf.math.l2_normalize(features, axis=1)
+    best = None
+    for mean in strangeness.means:
+        away = features - mean
+        along = tf.linalg.matmul(away, strangeness.directions, transpose_b=True)
+        distance = tf.reduce_sum(away * away, axis=1) / strangeness.noise - tf.linalg.matvec(
+            along * along, strangeness.shares
+        )
+        best = distance if best is None else tf.minimum(best, distance)
+    return tf.maximum(best, 0.0) / strangeness.unit
 
 
 class ServedRegressor(ServedNetwork):
@@ -195,6 +241,10 @@ class ServedRegressor(ServedNetwork):
         return {"outputs": self._outputs(image)[:, 0]}
 
     def predict_tensor(self, image: Any) -> dict[str, Any]:
+        """Return the values, float32 (batch,)."""
+        return self.predict_image(image)
+
+    def assess(self, image: Any) -> dict[str, Any]:
         """Return the values, float32 (batch,)."""
         return self.predict_image(image)
 
@@ -213,15 +263,15 @@ def served_network(
     variables: Sequence[Any],
     class_names: Sequence[str],
     image_size: tuple[int, int],
+    caution: Caution = NO_CAUTION,
 ) -> ServedNetwork:
     """Return the signatures for a problem around a network; arguments as `ServedClassifier`."""
-    return _SERVED[problem](run, variables, class_names, image_size)
+    if problem == "regression":
+        return ServedRegressor(run, variables, image_size)
+    return ServedClassifier(run, variables, class_names, image_size, _LINKS[problem], caution)
 
 
-_SERVED: Mapping[
-    Problem, Callable[[Run, Sequence[Any], Sequence[str], tuple[int, int]], ServedNetwork]
-] = {
-    "single_label": ServedClassifier,
-    "multi_label": partial(ServedClassifier, link=tf.sigmoid),
-    "regression": lambda run, variables, _, size: ServedRegressor(run, variables, size),
+_LINKS: Mapping[Problem, Callable[[Any], Any]] = {
+    "single_label": tf.nn.softmax,
+    "multi_label": tf.sigmoid,
 }

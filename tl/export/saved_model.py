@@ -8,7 +8,8 @@ import keras
 import tensorflow as tf
 
 from tl.errors import ExportError
-from tl.export.graph import served_network
+from tl.evaluation.caution import Caution
+from tl.export.graph import NO_CAUTION, served_network
 from tl.problem import Problem
 
 
@@ -19,6 +20,7 @@ def write_saved_model(
     class_names: Sequence[str],
     image_size: tuple[int, int],
     problem: Problem = "single_label",
+    caution: Caution = NO_CAUTION,
 ) -> None:
     """Save a model with the signatures of the contract; needs neither tl nor Keras to run.
 
@@ -28,6 +30,7 @@ def write_saved_model(
         class_names: in label order.
         image_size: (height, width).
         problem: what the network answers.
+        caution: what is said beside the answers.
 
     Raises:
         ExportError: TensorFlow could not write it; a full disk among others.
@@ -37,7 +40,7 @@ def write_saved_model(
         return model(image, training=False)
 
     variables = [variable.value for variable in model.variables]
-    served = served_network(problem, run, variables, class_names, image_size)
+    served = served_network(problem, run, variables, class_names, image_size, caution)
     try:
         tf.saved_model.save(served, str(folder), signatures=served.signatures())
     except tf.errors.OpError as error:

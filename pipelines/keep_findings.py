@@ -1,0 +1,107 @@
+"""Keep, in the run's folder, what an exported model said of pictures and what was found out of it.
+
+predictions.parquet       a row a picture that it was measured on
+evaluation.json           findings: intervals, calibration, abstention, robustness, slices, speed
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pipelines.assess import assess
+from pipelines.caution import outside_views
+from pipelines.measured import Measured
+from tl.data.example import Side
+from tl.data.prepare import PreparedData
+from tl.evaluation.measures import Question
+from tl.evaluation.predictions import PREDICTIONS, Predictions, write_predictions
+from tl.evaluation.served import ServedModel
+from tl.evaluation.slices import size_words
+from tl.run_folder import read_record
+from tl.written_aside import written_aside
+
+EVALUATION = "evaluation.json"
+
+
+def keep_predictions(folder: Path, data: PreparedData, side: Side, measured: Measured) -> None:
+    """Write the table.
+
+    Args:
+        folder: of the run.
+        data: its pictures.
+        side: that was measured.
+        measured: what came of it.
+    """
+    places = data.places(side)[measured.places]
+    pictures = data.pictures
+    write_predictions(
+        Predictions(
+            problem=data.problem,
+            class_names=data.class_names,
+            side=side,
+            keys=[one.key for one in measured.examples],
+            identities=[str(pictures.identities[place]) for place in places.tolist()],
+            truth=measured.truth,
+            answers=measured.answers,
+            extras=measured.extras,
+            cuts=cuts_of(data, places),
+        ),
+        folder / PREDICTIONS,
+    )
+
+
+def keep_findings(
+    folder: Path, data: PreparedData, side: Side, served: ServedModel, measured: Measured
+) -> None:
+    """Look at the model from all sides, and write what was found.
+
+    Args:
+        folder: of the run.
+        data: its pictures.
+        side: that was measured.
+        served: the published model.
+        measured: what came of it.
+    """
+    record = read_record(folder)
+    config = record.config.evaluation
+    question = Question(record.problem, record.class_names, record.training_values)
+    findings = assess(
+        served,
+        measured,
+        question,
+        cuts=cuts_of(data, data.places(side)[measured.places]),
+        outside=outside_views(record, data.side(side)),
+        robustness=config.robustness,
+        error_rate=config.error_rate,
+    )
+    facts = {
+        "saved_model": str(served.path),
+        "measured_on": side,
+        "metrics": measured.metrics,
+        "caution": served.manifest["caution"],
+        "parity": served.manifest["parity"],
+        **findings,
+    }
+    with written_aside(folder / EVALUATION) as aside:
+        aside.write_text(json.dumps(facts, indent=2, ensure_ascii=False) + "\n")
+
+
+def cuts_of(data: PreparedData, places: Any) -> dict[str, list[str]]:
+    """Return the ways to cut some pictures into parts: their group, folder and size."""
+    pictures = data.pictures
+    some = pictures.examples.take(places)
+    cuts = {}
+    if some.groups is not None:
+        cuts["group"] = ["none" if group is None else str(group) for group in some.groups]
+    # The folder of a class says what the class does; one below it may be a camera or a day.
+    folders = [
+        key.rpartition("/")[0].removeprefix(name).strip("/") or "."
+        for key, name in zip(some.keys, some.answers(), strict=True)
+    ]
+    if len(set(folders)) > 1:
+        cuts["folder"] = folders
+    if pictures.sizes is not None and len(places):
+        cuts["size"] = size_words(np.asarray(pictures.sizes)[places])
+    return cuts

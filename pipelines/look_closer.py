@@ -1,0 +1,47 @@
+"""What a run finds out after its model is published: nothing here can cost the model any more."""
+
+import contextlib
+import logging
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from pipelines.plan import Plan
+from pipelines.suspects import SUSPECTS, find_label_errors, write_suspects
+from tl.data.batches import Feed
+from tl.words import counted
+
+_log = logging.getLogger(__name__)
+
+
+def look_for_label_errors(plan: Plan, folder: Path, feed: Feed, say: Callable[[str], None]) -> None:
+    """Write ``suspects.csv`` where pictures have one class each and labels are to be looked at."""
+    if plan.data.problem != "single_label" or not plan.config.evaluation.suspects:
+        return
+    assert plan.weights is not None  # only a dry run has none
+    with going_on("looking for label errors", say):
+        rows = find_label_errors(
+            plan.data,
+            plan.backbone,
+            plan.weights,
+            plan.image_size,
+            config=plan.config.data,
+            feed=feed,
+            seed=plan.config.seed,
+        )
+        write_suspects(rows, folder / SUSPECTS)
+        if rows:
+            first = rows[0]
+            say(
+                f"{counted(len(rows), 'label')} may be wrong, listed in {folder / SUSPECTS}; the "
+                f"surest: {first.key} is labelled {first.given} and looks like {first.proposed}"
+            )
+
+
+@contextlib.contextmanager
+def going_on(what: str, say: Callable[[str], None]) -> Iterator[None]:
+    """Say that a look failed, and go on: the model is there."""
+    try:
+        yield
+    except Exception as error:  # noqa: BLE001 - whatever fails here, the model is published
+        _log.debug("%s failed", what, exc_info=True)
+        say(f"warning: {what} failed, the model is not concerned: {str(error).splitlines()[0]}")
