@@ -7,7 +7,7 @@ import dataclasses
 import json
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -26,6 +26,7 @@ from tl.data.resize import centre_view
 from tl.data.split import read_split
 from tl.errors import ConfigError, DatasetError
 from tl.evaluation.measures import Question
+from tl.evaluation.predictions import Predictions
 from tl.evaluation.served import ServedModel, load_served_model
 from tl.export.versions import list_versions
 from tl.problem import Problem
@@ -46,12 +47,14 @@ class Evaluation:
         seconds: of reading, decoding and answering the pictures.
         problem: what the model answers.
         unreadable: key and reason of the pictures that were left out.
+        predictions: what the model said of each picture.
     """
 
     version: Path
     measured_on: str
     metrics: dict[str, Any]
     unreadable: tuple[tuple[str, str], ...]
+    predictions: Predictions | None = field(default=None, repr=False)
     tta: TestTime = "none"
     seconds: float = 0.0
     problem: Problem = "single_label"
@@ -132,6 +135,16 @@ def evaluate(
         measured_on=measured_on,
         metrics=measured.metrics,
         unreadable=(*pictures.unreadable, *left_out),
+        predictions=Predictions(
+            problem=question.problem,
+            class_names=question.class_names,
+            side="test",
+            keys=[one.key for one in measured.examples],
+            identities=[str(chosen[place][1]) for place in measured.places.tolist()],
+            truth=measured.truth,
+            answers=measured.answers,
+            extras=measured.extras,
+        ),
         tta=tta,
         seconds=time.perf_counter() - began,
         problem=question.problem,

@@ -6,6 +6,8 @@ from typing import Any
 
 from tl.problem import Problem
 
+EVALUATION = "evaluation.json"
+SUSPECTS = "suspects.csv"
 Unreadable = tuple[tuple[str, str], ...]
 """Key and reason of pictures that a model could not be measured on."""
 

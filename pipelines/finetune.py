@@ -30,6 +30,7 @@ from pipelines.resume import Resumption
 from pipelines.run_facts import (
     Recording,
     describe_run,
+    folds_of,
     outcome_of,
     package_versions,
     report_run,
@@ -54,6 +55,7 @@ from tl.run_folder import (
     write_record,
 )
 from tl.strategy import Decision, decision_lines
+from tl.system_metrics import system_metrics
 from tl.tracking import JournalTracker, Tracker, default_store
 from tl.training.checkpoints import Checkpoint, remove_checkpoints
 from tl.training.devices import Device, prepare_device
@@ -238,8 +240,9 @@ def _tracker(plan: Plan, folder: Path) -> JournalTracker:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         return JournalTracker(
-            folder, default_store(), plan.config.experiment or plan.name, folder.name
-        )
+            folder, default_store(), plan.config.experiment or plan.name, folder.name,
+            folds_of(plan),
+        )  # fmt: skip
     except BlockingIOError as error:
         raise TrainingError(f"{folder} is still running; wait for its end, or stop it") from error
     except OSError as error:
@@ -290,6 +293,7 @@ def _train(
     with (
         (folder / "log.txt").open("a", encoding="utf-8") as log,
         warnings_to(say, log),
+        system_metrics(tracker.metrics, folder),
     ):
         task = Task(
             classifier=classifier,

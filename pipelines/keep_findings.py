@@ -12,6 +12,7 @@ import numpy as np
 
 from pipelines.assess import assess
 from pipelines.caution import outside_views
+from pipelines.exported import EVALUATION
 from pipelines.measured import Measured
 from tl.data.example import Side
 from tl.data.prepare import PreparedData
@@ -21,8 +22,6 @@ from tl.evaluation.served import ServedModel
 from tl.evaluation.slices import size_words
 from tl.run_folder import read_record
 from tl.written_aside import written_aside
-
-EVALUATION = "evaluation.json"
 
 
 def keep_predictions(folder: Path, data: PreparedData, side: Side, measured: Measured) -> None:

@@ -5,8 +5,9 @@ import logging
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from pipelines.exported import SUSPECTS
 from pipelines.plan import Plan
-from pipelines.suspects import SUSPECTS, find_label_errors, write_suspects
+from pipelines.suspects import find_label_errors, write_suspects
 from tl.data.batches import Feed
 from tl.words import counted
 

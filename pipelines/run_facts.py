@@ -5,24 +5,30 @@ Before training what was asked, an epoch at a time what happens, after it what c
 
 import contextlib
 import datetime
+import hashlib
 import importlib.metadata
 import json
 import logging
 import platform
 import subprocess
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from pipelines.exported import Exported
+from pipelines.exported import EVALUATION, SUSPECTS, Exported
 from pipelines.plan import Plan, absolute_config
 from tl.data.answers import value_facts
 from tl.evaluation.charts import draw_confusion, draw_curves
 from tl.evaluation.measures import headline
+from tl.evaluation.predictions import PREDICTIONS
 from tl.run_folder import SPLIT, RunRecord
 from tl.tracking import Tracker
 from tl.training.devices import Device
 from tl.training.progress import EpochRecord, Listener, epoch_line, kept_epoch, throughput_unit
+
+UPDATES_S = 0.5
+"""Between two lines about updates: a run of a day has as many as a chart can show."""
 
 
 def run_record(plan: Plan, folder: Path, device: Device) -> RunRecord:
@@ -46,6 +52,16 @@ def run_record(plan: Plan, folder: Path, device: Device) -> RunRecord:
     )
 
 
+def folds_of(plan: Plan) -> dict[str, str] | None:
+    """Return what the folds of a cross-validation share: a digest, and a name for their parent."""
+    if not plan.config.data.folds:
+        return None
+    settings = absolute_config(plan.config).flat() | {"data.fold": "every"}
+    text = json.dumps([settings, plan.data.pictures.fingerprint], sort_keys=True, default=str)
+    digest = hashlib.sha256(text.encode()).hexdigest()[:32]
+    return {"digest": digest, "name": f"{plan.name} in {plan.config.data.folds} folds"}
+
+
 def package_versions() -> dict[str, str]:
     """Return the versions that results depend on, and the commit where there is one."""
     packages = ("tl", "tensorflow", "keras", "numpy", "grain", "albumentations",
@@ -65,6 +81,7 @@ def package_versions() -> dict[str, str]:
 
 def describe_run(tracker: Tracker, plan: Plan, record: RunRecord, folder: Path) -> None:
     """Write what was asked of a run to its folder and to the experiment store."""
+    git = record.versions.get("git", "not in a git checkout")
     tracker.tags(
         {
             "tl.model": plan.name,
@@ -76,7 +93,8 @@ def describe_run(tracker: Tracker, plan: Plan, record: RunRecord, folder: Path) 
             "tl.dataset": plan.data.pictures.dataset.name,
             "tl.dataset_fingerprint": plan.data.pictures.fingerprint,
             "tl.run_folder": str(folder.resolve()),
-            "mlflow.source.git.commit": record.versions.get("git", "not in a git checkout"),
+            "mlflow.source.git.commit": git.removesuffix("-dirty"),
+            "tl.git_dirty": str(git.endswith("-dirty")).lower(),
             "mlflow.source.name": "tl finetune",
         }
     )
@@ -92,6 +110,21 @@ def describe_run(tracker: Tracker, plan: Plan, record: RunRecord, folder: Path) 
     for side, count in plan.data.side_counts().items():
         resolved[f"pictures.{side}"] = count
     tracker.parameters(resolved)
+    for side, context in (("train", "training"), ("val", "validation"), ("test", "testing")):
+        tracker.dataset(
+            {
+                "name": plan.data.pictures.dataset.name,
+                # The same pictures on three sides are three inputs; MLflow knows them by digest.
+                "digest": f"{plan.data.pictures.fingerprint[:28]}-{side}",
+                "source": str(record.config.dataset),
+                "context": context,
+                "profile": {
+                    "fingerprint": plan.data.pictures.fingerprint,
+                    "n_pictures": plan.data.side_counts()[side],
+                    "class_counts": dict(list(record.class_counts[side].items())[:100]),
+                },
+            }
+        )
     (folder / "config.json").write_text(json.dumps(resolved, indent=2, sort_keys=True) + "\n")
     (folder / "class_counts.json").write_text(json.dumps(record.class_counts, indent=2) + "\n")
     (folder / "versions.json").write_text(json.dumps(record.versions, indent=2) + "\n")
@@ -112,6 +145,7 @@ def report_run(
     """Write what came of a run to its folder and to the experiment store."""
     draw_curves(records, folder / "curves.png")
     tracker.artifact(folder / "curves.png")
+    tracker.image(folder / "curves.png", "curves")
     tracker.artifact(folder / "log.txt")
     if kept := kept_epoch(records):
         tracker.tags({"tl.kept_epoch": f"{kept.phase} {kept.epoch}"})
@@ -130,7 +164,12 @@ def report_run(
         for key, value in exported.metrics.items()
         if isinstance(value, int | float)
     }
-    tracker.metrics(figures, step=records[-1].step if records else 0)
+    for key, value in exported.metrics.items():
+        if key.endswith("_interval"):
+            low, high = value
+            name = f"{exported.measured_on}.{key.removesuffix('_interval')}"
+            figures |= {f"{name}.low": low, f"{name}.high": high}
+    step = records[-1].step if records else 0
     tracker.tags(
         {"tl.headline": f"{exported.measured_on}.{headline(exported.problem, exported.metrics)[0]}"}
     )
@@ -140,19 +179,46 @@ def report_run(
         path = folder / "confusion_matrix.png"
         draw_confusion(exported.metrics["confusion"], record.class_names, path)
         tracker.artifact(path)
+        tracker.image(path, "confusion_matrix")
+    for name in (EVALUATION, PREDICTIONS, SUSPECTS):
+        if (folder / name).is_file():
+            tracker.artifact(folder / name)
+    for name, value in look_figures(folder).items():
+        figures[name] = value
+    tracker.metrics(figures, step=step)
+    tracker.model(exported.path, record.name, step)
+
+
+def look_figures(folder: Path) -> dict[str, float]:
+    """Return the figures of ``evaluation.json`` by which runs are compared."""
+    try:
+        found = json.loads((folder / EVALUATION).read_text())
+    except (OSError, ValueError):
+        return {}
+    figures = {f"speed.{key}": value for key, value in found.get("speed", {}).items()}
+    abstention = found.get("abstention", {})
+    for key in ("coverage", "achieved_error_rate"):
+        if abstention.get(key) is not None:
+            figures[f"abstention.{key}"] = abstention[key]
+    for kind, rows in found.get("robustness", {}).get("kinds", {}).items():
+        for row in rows:
+            figures[f"robustness.{kind}.{row['severity']}"] = row["value"]
+    return {name: float(value) for name, value in figures.items()}
 
 
 def outcome_of(exported: Exported | None) -> dict[str, Any]:
     """Return what the run's record keeps of its export."""
     if exported is None:
         return {}
-    outcome = {
+    outcome: dict[str, Any] = {
         "saved_model": str(exported.path),
         "measured_on": exported.measured_on,
         "metrics": {k: v for k, v in exported.metrics.items() if isinstance(v, int | float)},
     }
     if exported.metrics:
-        outcome["headline"] = headline(exported.problem, exported.metrics)[0]
+        name = headline(exported.problem, exported.metrics)[0]
+        outcome["headline"] = name
+        outcome["interval"] = exported.metrics.get(f"{name}_interval")
     return outcome
 
 
@@ -182,6 +248,8 @@ class Recording:
     def __init__(self, listener: Listener, tracker: Tracker, log: Any) -> None:
         self._listener, self._tracker, self._log = listener, tracker, log
         self._epochs = 0
+        self._sums: dict[str, float] = {}
+        self._updates, self._told = 0, time.monotonic()
 
     def phase_started(self, phase: str, epochs: int, steps_per_epoch: int) -> None:
         """Pass it on."""
@@ -191,6 +259,20 @@ class Recording:
     def step_done(self, phase: str, epoch: int, step: int, images: int) -> None:
         """Pass it on."""
         self._listener.step_done(phase, epoch, step, images)
+
+    def update_done(self, phase: str, step: int, metrics: Mapping[str, float]) -> None:
+        """Keep the mean over the updates of half a second."""
+        for name, value in metrics.items():
+            self._sums[name] = self._sums.get(name, 0.0) + value
+        self._updates += 1
+        if time.monotonic() - self._told >= UPDATES_S:
+            means = {name: value / self._updates for name, value in self._sums.items()}
+            prefix = phase.replace(" ", "_")
+            self._tracker.metrics(
+                {f"{prefix}.updates.{name}": value for name, value in means.items()}, step=step
+            )
+            self._sums, self._updates, self._told = {}, 0, time.monotonic()
+        self._listener.update_done(phase, step, metrics)
 
     def epoch_done(self, record: EpochRecord) -> None:
         """Keep it, and pass it on."""

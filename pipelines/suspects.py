@@ -27,7 +27,6 @@ from tl.zoo.backbones import Backbone
 from tl.zoo.build import build_backbone
 from tl.zoo.weights import Weights
 
-SUSPECTS = "suspects.csv"
 MOST = 20_000
 """Pictures: the probes of more take longer than a look at them is worth."""
 COLUMNS = ("key", "identity", "side", "given", "proposed", "doubt")

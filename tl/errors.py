@@ -7,6 +7,7 @@
     ├── TrainingError      1  a phase of training cannot go on
     ├── ExportError        1  the SavedModel cannot be written, or is not what it should be
     ├── TrackingError      1  the experiment store cannot be used
+    ├── PromotionError     1  a label cannot be moved to a version
     ├── PredictionError    1  a model or a server did not answer
     └── Interrupted        1  Ctrl-C; what was saved is named in the message
 
@@ -47,6 +48,10 @@ class ExportError(TlError):
 
 class TrackingError(TlError):
     """Say why the experiment store cannot be used."""
+
+
+class PromotionError(TlError):
+    """Say why a label could not be moved; what was served before still is."""
 
 
 class PredictionError(TlError):

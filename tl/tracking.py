@@ -14,19 +14,15 @@ import os
 import queue
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Literal, Protocol
 
 from tl.errors import TrackingError
-from tl.written_aside import written_aside
+from tl.mlflow_sender import JOURNAL, MlflowSender, failure_words
 
-JOURNAL = "tracking.jsonl"
-PROGRESS = "tracking.sent.json"
 ENVIRONMENT_KEY = "MLFLOW_TRACKING_URI"
-JOURNAL_TAG = "tl.run"  # finds the run again whose id a killed sender could not note down
-PARAMETER_LENGTH = 6000  # MLflow cuts longer ones; the whole config is an artefact too
 _log = logging.getLogger(__name__)
 
 State = Literal["FINISHED", "FAILED", "KILLED"]
@@ -46,6 +42,15 @@ class Tracker(Protocol):
 
     def artifact(self, path: Path, folder: str = "") -> None:
         """Store a file, below a folder of the run's artefacts."""
+
+    def dataset(self, facts: Mapping[str, Any]) -> None:
+        """Store what the run learned from: name, digest, source, context and profile."""
+
+    def image(self, path: Path, key: str, step: int = 0) -> None:
+        """Store a picture that people compare between runs, under a key that all runs share."""
+
+    def model(self, path: Path, name: str, step: int) -> None:
+        """Store an exported version, and register it under its model's name."""
 
     def finish(self, state: State) -> None:
         """End the run."""
@@ -82,13 +87,22 @@ class JournalTracker:
         store: where to send to.
         experiment: name of the MLflow experiment.
         run_name: shown in its list.
+        folds: digest and name of the cross-validation that the run is a fold of, or None.
     """
 
-    def __init__(self, folder: Path, store: Store, experiment: str, run_name: str) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        store: Store,
+        experiment: str,
+        run_name: str,
+        folds: Mapping[str, str] | None = None,
+    ) -> None:
         self._folder = folder
         self._journal = folder / JOURNAL
         self._lines: queue.SimpleQueue[bool] = queue.SimpleQueue()
         self._failure: Exception | None = None
+        self._writing = threading.Lock()  # what measures the machine writes from its own thread
         self._store = store
         self._file = self._journal.open("a", encoding="utf-8")
         try:
@@ -100,7 +114,9 @@ class JournalTracker:
         if self._known:
             self._write({"kind": "resume"})
         else:
-            self._write({"kind": "begin", "experiment": experiment, "run_name": run_name})
+            begin: dict[str, Any] = {"kind": "begin", "experiment": experiment}
+            begin |= {"run_name": run_name, **({"folds": dict(folds)} if folds else {})}
+            self._write(begin)
         self._thread = threading.Thread(target=self._send_all, name="tracking", daemon=True)
         self._thread.start()
 
@@ -121,6 +137,18 @@ class JournalTracker:
         """Store a file, below a folder of the run's artefacts."""
         self._write({"kind": "artifact", "path": str(path.resolve()), "folder": folder})
 
+    def dataset(self, facts: Mapping[str, Any]) -> None:
+        """Store what the run learned from."""
+        self._write({"kind": "dataset", **facts})
+
+    def image(self, path: Path, key: str, step: int = 0) -> None:
+        """Store a picture that people compare between runs."""
+        self._write({"kind": "image", "path": str(path.resolve()), "key": key, "step": step})
+
+    def model(self, path: Path, name: str, step: int) -> None:
+        """Store an exported version, and register it."""
+        self._write({"kind": "model", "path": str(path.resolve()), "name": name, "step": step})
+
     def finish(self, state: State, timeout_s: float = 60.0) -> None:
         """End the run and wait for the store.
 
@@ -134,7 +162,9 @@ class JournalTracker:
             self._file.close()
         if self._failure is None and not self._thread.is_alive():
             return
-        reason = str(self._failure or f"no answer within {timeout_s:.0f} s").splitlines()[0][:300]
+        reason = f"no answer within {timeout_s:.0f} s"
+        if self._failure is not None:
+            reason = failure_words(self._failure)
         raise TrackingError(
             f"the experiment store {self._store.uri} did not take the whole run: {reason}. Nothing "
             f"is lost: {self._journal} has it, and `tl track sync {self._folder}` sends it later"
@@ -142,14 +172,22 @@ class JournalTracker:
 
     def _write(self, event: dict[str, Any]) -> None:
         event["time_ms"] = round(time.time() * 1000)
-        self._file.write(json.dumps(event) + "\n")
-        self._file.flush()
+        line = json.dumps(event) + "\n"
+        with self._writing:
+            if self._file.closed:  # a figure of the machine that came too late
+                return
+            self._file.write(line)
+            self._file.flush()
         self._lines.put(True)
 
     def _send_all(self) -> None:
         try:
-            sender = _MlflowSender(self._folder, self._store)
-            while self._lines.get():
+            sender = MlflowSender(self._folder, self._store.uri, self._store.artifacts)
+            goes_on = True
+            while goes_on:
+                goes_on = self._lines.get()
+                while goes_on and not self._lines.empty():  # lines that came meanwhile, together
+                    goes_on = self._lines.get()
                 sender.send_new_lines()
         except Exception as error:  # noqa: BLE001 - whatever the store does, training goes on
             self._failure = error
@@ -175,12 +213,11 @@ def sync_journal(folder: Path, store: Store) -> str:
             ) from None
         _end_if_killed(journal)
         try:
-            sender = _MlflowSender(folder, store)
+            sender = MlflowSender(folder, store.uri, store.artifacts)
             sender.send_new_lines()
         except Exception as error:
-            reason = str(error).splitlines()[0][:300]
             raise TrackingError(
-                f"the experiment store {store.uri} did not take the run: {reason}"
+                f"the experiment store {store.uri} did not take the run: {failure_words(error)}"
             ) from error
     return sender.run_id
 
@@ -213,99 +250,3 @@ def _end_if_killed(journal: IO[bytes]) -> None:
         journal.truncate()
         journal.write(json.dumps(end).encode() + b"\n")
         journal.flush()
-
-
-class _MlflowSender:
-    """Send journal lines in order; remember how many were taken, so that none is sent twice."""
-
-    def __init__(self, folder: Path, store: Store) -> None:
-        _bound_waiting(os.environ)
-        from mlflow import MlflowClient
-
-        logging.getLogger("alembic").setLevel(logging.WARNING)
-        logging.getLogger("mlflow").setLevel(logging.WARNING)
-        self._folder = folder
-        self._store = store
-        self._client = MlflowClient(store.uri)
-        self._progress = folder / PROGRESS
-        known = json.loads(self._progress.read_text()) if self._progress.is_file() else {}
-        self.run_id: str = known.get("run_id", "")
-        self._sent: int = known.get("sent", 0)
-
-    def send_new_lines(self) -> None:
-        """Send every whole line that has not been sent."""
-        for number, event in enumerate(self._events()):
-            if number < self._sent:
-                continue
-            self._send(event)
-            self._sent = number + 1
-            with written_aside(self._progress) as aside:
-                aside.write_text(json.dumps({"run_id": self.run_id, "sent": self._sent}))
-
-    def _events(self) -> Iterator[dict[str, Any]]:
-        text = (self._folder / JOURNAL).read_text(encoding="utf-8")
-        for line in text.split("\n")[:-1]:  # what follows the last newline is still being written
-            yield json.loads(line)
-
-    def _send(self, event: dict[str, Any]) -> None:
-        from mlflow.entities import Metric, Param, RunTag
-
-        when = event["time_ms"]
-        match event["kind"]:
-            case "begin":
-                self.run_id = self._begin(
-                    self._experiment(event["experiment"]), event["run_name"], when
-                )
-            case "resume":  # `tl track sync` may have ended it as killed
-                self._client.update_run(self.run_id, status="RUNNING")
-            case "parameters":
-                wanted = {key: value[:PARAMETER_LENGTH] for key, value in event["values"].items()}
-                known = self._client.get_run(self.run_id).data.params
-                parameters = [
-                    Param(key, value) for key, value in wanted.items() if key not in known
-                ]
-                # MLflow lets no parameter change; of a run that began again with others, they do.
-                changed = [
-                    RunTag(f"tl.resumed.{key}", value)
-                    for key, value in wanted.items()
-                    if known.get(key, value) != value
-                ]
-                self._client.log_batch(self.run_id, params=parameters, tags=changed)
-            case "tags":
-                tags = [RunTag(key, value) for key, value in event["values"].items()]
-                self._client.log_batch(self.run_id, tags=tags)
-            case "metrics":
-                metrics = [
-                    Metric(key, value, when, event["step"])
-                    for key, value in event["values"].items()
-                ]
-                self._client.log_batch(self.run_id, metrics=metrics)
-            case "artifact":
-                if Path(event["path"]).exists():  # a run's folder may have been tidied since
-                    self._client.log_artifact(self.run_id, event["path"], event["folder"] or None)
-            case "end":
-                self._client.set_terminated(self.run_id, event["state"], end_time=when)
-
-    def _begin(self, experiment: str, run_name: str, when: int) -> str:
-        """Return the run of this journal, made by a sender that was killed or made now."""
-        for run in self._client.search_runs([experiment], f"tags.`{JOURNAL_TAG}` = '{run_name}'"):
-            if run.info.start_time == when:
-                return str(run.info.run_id)
-        tags = {JOURNAL_TAG: run_name}
-        made = self._client.create_run(experiment, start_time=when, tags=tags, run_name=run_name)
-        return str(made.info.run_id)
-
-    def _experiment(self, name: str) -> str:
-        found = self._client.get_experiment_by_name(name)
-        if found is not None:
-            return str(found.experiment_id)
-        location = None
-        if self._store.artifacts is not None:
-            location = (self._store.artifacts / name).as_uri()
-        return str(self._client.create_experiment(name, artifact_location=location))
-
-
-def _bound_waiting(environ: Any) -> None:
-    """Keep an unreachable server from holding the run's end for minutes."""
-    environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
-    environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")

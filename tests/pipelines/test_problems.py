@@ -98,8 +98,10 @@ def test_published_probabilities_of_several_labels_are_independent(trained_shape
     view = answers(served, "decode", image_bytes=tf.constant(files))["image"]
     tensor = answers(served, "predict_tensor", image=tf.constant(view, tf.float32))
 
-    assert set(served.loaded.signatures) == {"serving_default", "decode", "predict_image",
-                                             "predict_tensor", "assess", "embed", "classify"}  # fmt: skip
+    assert set(served.loaded.signatures) == {
+        "serving_default", "decode", "predict_image", "predict_tensor", "assess", "embed",
+        "classify",
+    }  # fmt: skip
     assert np.abs(every.sum(axis=1) - 1).max() > 0.3
     assert every.min() >= 0
     assert every.max() <= 1

@@ -14,15 +14,9 @@ from typing import Any
 import pytest
 
 from tl.errors import TrackingError
+from tl.mlflow_sender import JOURNAL, PROGRESS, MlflowSender
 from tl.run_folder import read_record
-from tl.tracking import (
-    JOURNAL,
-    PROGRESS,
-    JournalTracker,
-    Store,
-    default_store,
-    sync_journal,
-)
+from tl.tracking import JournalTracker, Store, default_store, sync_journal
 
 
 @pytest.fixture(scope="module")
@@ -218,8 +212,6 @@ def test_sending_that_was_killed_goes_on_without_a_second_run(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     """Killed after line ``sent`` reached the store and before that was noted down."""
-    import tl.tracking
-
     store, client = stores()
     folder = tmp_path / "run"
     folder.mkdir()
@@ -233,18 +225,18 @@ def test_sending_that_was_killed_goes_on_without_a_second_run(
     class Killed(BaseException):
         pass
 
-    send = tl.tracking._MlflowSender._send
+    notes = MlflowSender._note
     count = 0
 
-    def send_some(self: Any, event: dict[str, Any]) -> None:
+    def note_some(self: Any, number: int) -> None:
         nonlocal count
-        send(self, event)
         count += 1
         if count == sent:
             raise Killed
+        notes(self, number)
 
     with monkeypatch.context() as patch:
-        patch.setattr(tl.tracking._MlflowSender, "_send", send_some)
+        patch.setattr(MlflowSender, "_note", note_some)
         with contextlib.suppress(Killed):
             sync_journal(folder, store)
     run_id = sync_journal(folder, store)

@@ -4,6 +4,7 @@ import importlib
 import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import click
@@ -21,6 +22,11 @@ COMMANDS = {
     "predict": "Classify pictures with an exported model or a running server.",
     "serve": "Answer HTTP and gRPC predictions with TensorFlow Serving's protocol.",
     "export": "Write the SavedModel again from a run's weights.",
+    "runs": "List the runs here, the best, and what is in production.",
+    "compare-runs": "Say whether one run's model is better than another's, or whether it is noise.",
+    "promote": "Let a label such as champion stand for a run's model, for servers and in MLflow.",
+    "rollback": "Let a label stand for the version that it stood for before.",
+    "lineage": "Trace a served version back to pictures, settings, code and command.",
     "experiments": "Browse the runs in MLflow's web interface.",
     "zoo": "List the backbones, their size, and whether their weights are here.",
     "doctor": "Say what works on this machine and what does not, and why.",
@@ -40,8 +46,8 @@ class LazyGroup(click.Group):
         """Import the command, or return None for an unknown name."""
         if cmd_name not in COMMANDS:
             return None
-        module = importlib.import_module(f"tl.cli.{cmd_name}")
-        command: click.Command = getattr(module, cmd_name)
+        name = cmd_name.replace("-", "_")
+        command: click.Command = getattr(importlib.import_module(f"tl.cli.{name}"), name)
         return command
 
     def resolve_command(
@@ -65,6 +71,10 @@ class LazyGroup(click.Group):
 def tl(ctx: click.Context, debug: bool) -> None:
     """Transfer learning for pictures: from a folder of labelled pictures to a served model."""
     ctx.obj = {"debug": debug}
+    if (Path("models") / ".promotion.json").is_file():  # a label was being moved when all ended
+        from pipelines.promote import finish_interrupted
+
+        finish_interrupted(Path("models"), lambda line: click.echo(line, err=True))
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 from tl.training.progress import (
     EpochRecord,
     Listener,
+    Silent,
     epoch_line,
     head_line,
     is_head,
@@ -13,7 +14,7 @@ from tl.training.progress import (
 )
 
 
-class PlainProgress:
+class PlainProgress(Silent):
     """One line an epoch on stderr, and one a head, for log files and pipes."""
 
     def __init__(self) -> None:

@@ -47,7 +47,7 @@ def multi_label_metrics(
     share = of_class[of_class > 0] / len(truth)
     return {
         "n_pictures": len(truth),
-        **with_intervals(_figures(probabilities, true), len(truth)),
+        **with_intervals(multi_label_figures(probabilities, true), len(truth)),
         "chance_average_precision": float(share.mean()) if len(share) else 0.0,
         "per_class": {
             name: {
@@ -62,7 +62,7 @@ def multi_label_metrics(
     }
 
 
-def _figures(probabilities: Floats, true: NDArray[np.bool_]) -> dict[str, Figure]:
+def multi_label_figures(probabilities: Floats, true: NDArray[np.bool_]) -> dict[str, Figure]:
     """Return the figures as functions of how often each picture counts."""
     guessed = probabilities > THRESHOLD
     hits, either = (true & guessed).astype(float), true.astype(float) + guessed

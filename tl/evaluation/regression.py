@@ -27,13 +27,14 @@ def regression_metrics(values: Floats, truth: Floats, training_mean: float) -> d
     said, true = np.asarray(values, np.float64), np.asarray(truth, np.float64)
     errors, base = said - true, training_mean - true
     metrics: dict[str, Any] = {"n_pictures": len(true)}
-    metrics |= with_intervals(_figures(errors, true), len(true))
+    metrics |= with_intervals(regression_figures(errors, true), len(true))
     metrics["mae_of_training_mean"] = float(np.abs(base).mean())
     metrics["rmse_of_training_mean"] = float(np.sqrt(np.square(base).mean()))
     return metrics
 
 
-def _figures(errors: Floats, true: Floats) -> dict[str, Figure]:
+def regression_figures(errors: Floats, true: Floats) -> dict[str, Figure]:
+    """Return the figures as functions of how often each picture counts."""
     squares = np.square(errors)
 
     def r2(weights: Floats) -> Any:

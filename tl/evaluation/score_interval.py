@@ -99,17 +99,24 @@ def intervals(
         count: pictures, 1 or more.
         seed: of the samples.
     """
-    found: dict[str, list[Floats]] = {name: [] for name in figures}
-    for weights in _samples(count, seed):
-        for name, figure in figures.items():
-            found[name].append(figure(weights))
-    together = {name: np.concatenate(parts) for name, parts in found.items()}
+    together = resampled_figures(figures, count, seed)
     finite = {name: values[np.isfinite(values)] for name, values in together.items()}
     return {
         name: percentile_interval(values)
         for name, values in finite.items()
         if len(values) and np.ptp(values) > 0
     }
+
+
+def resampled_figures(
+    figures: Mapping[str, Figure], count: int, seed: int = 0
+) -> dict[str, Floats]:
+    """Return several scores of the same samples of the pictures, (RESAMPLES,) each."""
+    found: dict[str, list[Floats]] = {name: [] for name in figures}
+    for weights in _samples(count, seed):
+        for name, figure in figures.items():
+            found[name].append(figure(weights))
+    return {name: np.concatenate(parts) for name, parts in found.items()}
 
 
 def _samples(count: int, seed: int) -> Iterator[Floats]:

@@ -134,6 +134,7 @@ def run_phase(
         paced_from = paced_from or (time.perf_counter(), state.step)
         epoch, step = divmod(state.step - 1, steps_per_epoch)
         listener.step_done(phase, epoch + 1, step + 1, batch_size)
+        listener.update_done(phase, first_step + state.step, metrics)
         ended = step + 1 == steps_per_epoch
         if ended:
             updating = time.perf_counter() - began

@@ -1,6 +1,6 @@
 """What training reports while it runs: values for whoever shows, stores or stops it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -92,6 +92,9 @@ class Listener(Protocol):
     def step_done(self, phase: str, epoch: int, step: int, images: int) -> None:
         """Count one optimizer update of ``images`` pictures; ``step`` is within the epoch."""
 
+    def update_done(self, phase: str, step: int, metrics: Mapping[str, float]) -> None:
+        """Receive the metrics of one update of fine-tuning; ``step`` is as in `EpochRecord`."""
+
     def epoch_done(self, record: EpochRecord) -> None:
         """Receive a finished epoch."""
 
@@ -106,6 +109,9 @@ class Silent:
         """Ignore it."""
 
     def step_done(self, phase: str, epoch: int, step: int, images: int) -> None:
+        """Ignore it."""
+
+    def update_done(self, phase: str, step: int, metrics: Mapping[str, float]) -> None:
         """Ignore it."""
 
     def epoch_done(self, record: EpochRecord) -> None:

@@ -87,6 +87,7 @@ def answers(served: Any, files: Any) -> dict[str, dict[str, Any]]:
         "decode": {"image": view},
         "predict_image": ask["predict_image"](image=view),
         "predict_tensor": ask["predict_tensor"](image=tf.cast(view, tf.float32)),
+        "assess": ask["assess"](image=view),
         "embed": ask["embed"](image_bytes=files),
         "classify": ask["classify"](inputs=tf.constant(records)),
     }
@@ -112,6 +113,7 @@ def test_signatures_say_the_same(answers: dict[str, Any], trained: Any) -> None:
     every = answers["predict_tensor"]["probabilities"]
 
     assert np.allclose(every.sum(axis=1), 1, atol=1e-5)
+    assert np.allclose(answers["assess"]["probabilities"], every, atol=1e-6)
     assert np.allclose(answers["classify"]["scores"], every, atol=1e-6)
     assert answers["classify"]["classes"].tolist() == [names] * len(every)
     best = np.argsort(-every, axis=1)

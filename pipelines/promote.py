@@ -1,0 +1,189 @@
+"""Let a label stand for a version: what servers load, then what the experiment store says.
+
+tl promote RUN --to champion
+tl rollback flowers --to champion
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tl.errors import ConfigError, PromotionError, TlError, TrackingError
+from tl.export.versions import list_versions
+from tl.mlflow_models import registered_version, set_alias
+from tl.mlflow_sender import JOURNAL, failure_words, mlflow_client
+from tl.promotion import (
+    Promotion,
+    begin,
+    check_label,
+    finish,
+    locked,
+    read_journal,
+    serve_label,
+    version_before,
+)
+from tl.run_folder import RUNS, find_run, read_manifest, read_record
+from tl.tracking import Store, default_store, sync_journal
+
+
+@dataclass(frozen=True, slots=True)
+class Promoted:
+    """What came of a promotion.
+
+    Attributes:
+        promotion: as it was ordered.
+        models: folder of the models.
+        alias_fault: why the store does not have the alias yet, or None.
+    """
+
+    promotion: Promotion
+    models: Path
+    alias_fault: str | None
+
+
+def promote(target: str, label: str, store: Store | None = None) -> Promoted:
+    """Let a label stand for the version of a run, or for a version's folder.
+
+    The label is served first: what answers requests does not wait for the experiment store.
+
+    Raises:
+        TlError: no such run, its version is gone, or the files cannot be written.
+    """
+    check_label(label)
+    version = find_exported(target)
+    models, model = version.parent.parent, version.parent.name
+    run = str(read_manifest(version).get("id", ""))
+    with locked(models):
+        _finish_pending(models, store or default_store())
+        promotion = begin(models, model, label, int(version.name), run)
+        return _carry_out(models, promotion, store or default_store())
+
+
+def roll_back(model: Path, label: str, store: Store | None = None) -> Promoted:
+    """Let a label stand for the version that it stood for before.
+
+    Args:
+        model: folder of the model.
+        label: of it.
+        store: of experiments; None takes the default.
+
+    Raises:
+        PromotionError: there is none.
+    """
+    check_label(label)
+    models = model.parent
+    if not list_versions(model):
+        raise ConfigError(f"no model at {model}: no such folder, or it has no version")
+    with locked(models):
+        _finish_pending(models, store or default_store())
+        number = version_before(models, model.name, label)
+        run = str(read_manifest(model / str(number)).get("id", ""))
+        promotion = begin(models, model.name, label, number, run)
+        return _carry_out(models, promotion, store or default_store())
+
+
+def finish_interrupted(models: Path, say: Callable[[str], None]) -> None:
+    """Finish a promotion that was interrupted; what cannot be finished is said and stays.
+
+    Called by every tl command: nothing is done, and nothing imported, where there is no journal.
+    """
+    try:
+        with locked(models):
+            pending = read_journal(models)
+            if pending is None:
+                return
+            result = _carry_out(models, pending, default_store())
+    except TlError as error:
+        say(f"warning: an interrupted promotion is not finished: {error}")
+        return
+    words = f"{pending.model} {pending.version} is {pending.label}"
+    if result.alias_fault is None:
+        say(f"finished an interrupted promotion: {words}")
+    else:
+        say(f"warning: {words} where it is served, not yet in MLflow: {result.alias_fault}")
+
+
+def find_exported(target: str) -> Path:
+    """Return the folder of a version: of a run's export, or the one given.
+
+    Raises:
+        ConfigError: no such run or version.
+        PromotionError: the run exported nothing, or it is gone.
+    """
+    path = Path(target)
+    if (path / "saved_model.pb").is_file():
+        return path.resolve()
+    if list_versions(path):
+        raise ConfigError(
+            f"{path} has the versions {', '.join(map(str, list_versions(path)))}: name one, as in "
+            f"{path / str(list_versions(path)[-1])}"
+        )
+    record = read_record(find_run(target))
+    saved = record.outcome.get("saved_model")
+    if not saved:
+        raise PromotionError(
+            f"run {record.id} is {record.state} and has no exported model; tl export {record.id}"
+        )
+    version = Path(saved)
+    if not (version / "saved_model.pb").is_file():
+        raise PromotionError(
+            f"the version of run {record.id}, {version}, has been deleted; tl export {record.id} "
+            "writes it again as a new one"
+        )
+    return version.resolve()
+
+
+def _finish_pending(models: Path, store: Store) -> None:
+    pending = read_journal(models)
+    if pending is not None:
+        _carry_out(models, pending, store)
+
+
+def _carry_out(models: Path, promotion: Promotion, store: Store) -> Promoted:
+    """Do all steps; each changes nothing where it was done before."""
+    try:
+        serve_label(models, promotion)
+    except PromotionError:
+        # Nothing has changed: what was ordered cannot be, so it is taken back.
+        (models / ".promotion.json").unlink(missing_ok=True)
+        raise
+    try:
+        _set_alias(models, promotion, store)
+    except TrackingError as error:
+        return Promoted(promotion, models, str(error))
+    finish(models, promotion)
+    return Promoted(promotion, models, None)
+
+
+def _set_alias(models: Path, promotion: Promotion, store: Store) -> None:
+    path = (models / promotion.model / str(promotion.version)).resolve()
+    journal = RUNS / promotion.run / JOURNAL if promotion.run else None
+    try:
+        client: Any = mlflow_client(store.uri)
+        number = registered_version(client, promotion.model, promotion.version, str(path))
+        if number is None and journal is not None and journal.is_file():
+            sync_journal(journal.parent, store)
+            number = registered_version(client, promotion.model, promotion.version, str(path))
+        if number is None:
+            number = _register(client, promotion, path)
+        set_alias(client, promotion.model, promotion.label, number)
+    except TrackingError:
+        raise
+    except Exception as error:
+        raise TrackingError(f"{store.uri}: {failure_words(error)}") from error
+
+
+def _register(client: Any, promotion: Promotion, path: Path) -> str:
+    """Register a version that no run of this folder did, as of a model from another machine."""
+    from mlflow.exceptions import MlflowException
+
+    from tl.mlflow_models import PATH_TAG, VERSION_TAG
+
+    try:
+        client.create_registered_model(promotion.model)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
+    tags = {VERSION_TAG: path.name, PATH_TAG: str(path)}
+    return str(client.create_model_version(promotion.model, path.as_uri(), tags=tags).version)

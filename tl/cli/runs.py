@@ -1,0 +1,119 @@
+"""`tl runs`: the runs of this folder, without MLflow."""
+
+import json
+from pathlib import Path
+
+import click
+
+from tl.errors import PromotionError
+from tl.run_list import RunRow, as_plain, best_run, choose_runs, list_runs, value_of
+from tl.words import counted
+
+
+@click.command()
+@click.option("--where", multiple=True, metavar="KEY=VALUE",
+              help="Only such runs; also KEY>NUMBER and KEY<NUMBER; repeat.")  # fmt: skip
+@click.option("--model", help="Only runs of this model.")
+@click.option("--sort", default="id", show_default="newest first", metavar="KEY",
+              help="value (the headline, best first), a metric, or a setting.")  # fmt: skip
+@click.option("--ascending/--descending", default=None, help="Turn the order round.")
+@click.option("--limit", default=20, show_default=True, type=click.IntRange(min=0),
+              help="Rows shown; 0 shows all.")  # fmt: skip
+@click.option("--show", multiple=True, metavar="KEY", help="A further column; repeat.")
+@click.option("--json", "as_json", is_flag=True, help="Print everything as JSON, a run a line.")
+def runs(
+    where: tuple[str, ...],
+    model: str | None,
+    sort: str,
+    ascending: bool | None,
+    limit: int,
+    show: tuple[str, ...],
+    as_json: bool,
+) -> None:
+    """List the runs below runs/, the best, and what is in production.
+
+    KEY is a column, a metric (top_1_accuracy) or a setting (training.learning_rate).
+    """
+    rows = list_runs(Path("runs"))
+    if model:
+        rows = [row for row in rows if row.model == model]
+    chosen = choose_runs(rows, where=where, sort=sort, ascending=ascending)
+    labels = _labels(Path("models"))
+    shown = chosen[:limit] if limit else chosen
+    if as_json:
+        for row in shown:
+            served = labels.get((row.model, row.version or 0), [])
+            click.echo(json.dumps({**as_plain(row), "labels": served}, ensure_ascii=False))
+        return
+    if not rows:
+        click.echo("no runs here: `tl finetune` writes them to runs/ in the folder it is called in")
+        return
+    best = best_run(chosen)
+    click.echo(_table(shown, labels, best, show))
+    if len(chosen) > len(shown):
+        click.echo(f"{len(chosen) - len(shown):,} more; --limit 0 shows all")
+    if best is not None and len(chosen) > 1:
+        click.echo(
+            f"best  {best.id}: {best.headline} {_figure(best)} of "
+            f"{counted(len(chosen), 'run')}; tl compare-runs says whether a difference is noise"
+        )
+    elif len(chosen) > 1:
+        click.echo("no best: these runs are of several models or datasets; --model NAME takes one")
+
+
+def _table(
+    rows: list[RunRow],
+    labels: dict[tuple[str, int], list[str]],
+    best: RunRow | None,
+    show: tuple[str, ...],
+) -> str:
+    heads = ["run", "state", "backbone", "strategy", "figure", "95 % interval", "version", *show]
+    cells = [heads]
+    for row in rows:
+        version = f"{row.model}/{row.version}" if row.version else ""
+        served = ", ".join(labels.get((row.model, row.version or 0), []))
+        interval = f"{row.interval[0]:.3f} to {row.interval[1]:.3f}" if row.interval else ""
+        cells.append(
+            [
+                row.id + (" *" if best is not None and row.id == best.id else ""),
+                row.state,
+                row.backbone,
+                row.strategy,
+                f"{row.headline} {_figure(row)}" if row.value is not None else "",
+                interval,
+                f"{version} ({served})" if served else version,
+                *(_cell(value_of(row, key)) for key in show),
+            ]
+        )
+    widths = [max(len(line[place]) for line in cells) for place in range(len(heads))]
+    lines = [
+        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+        for line in cells
+    ]
+    return "\n".join([click.style(lines[0], bold=True), *lines[1:]])
+
+
+def _figure(row: RunRow) -> str:
+    assert row.value is not None
+    return f"{row.value:.4g}" if row.problem == "regression" else f"{row.value:.3f}"
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return "-"
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _labels(models: Path) -> dict[tuple[str, int], list[str]]:
+    if not (models / "models.config").is_file():
+        return {}
+    from tl.promotion import read_labels
+
+    found: dict[tuple[str, int], list[str]] = {}
+    try:
+        for model, labels in read_labels(models).items():
+            for label, version in sorted(labels.items()):
+                found.setdefault((model, version), []).append(label)
+    except PromotionError as error:
+        click.echo(f"warning: {error}", err=True)
+    return found
