@@ -22,7 +22,7 @@ from pipelines.choose import settle_backbone
 from pipelines.contact_sheet import write_sheet
 from pipelines.exported import Exported
 from pipelines.feed import make_feed
-from pipelines.look_closer import look_for_label_errors
+from pipelines.look_closer import look_for_label_errors, write_pages
 from pipelines.plan import Plan
 from pipelines.precision import bfloat16_pays
 from pipelines.publish import Rehearsal, Stopwatch, export_somewhere
@@ -195,6 +195,7 @@ def _run(
             exported = export_somewhere(folder, plan.data, device, say)
         with stopwatch("report"):
             look_for_label_errors(plan, folder, feed, say)
+            write_pages(plan, folder, tracker, say)
         with stopwatch("track"):
             report_run(tracker, folder, trained.records, exported, record)
             _end(folder, "finished", outcome_of(exported))
@@ -330,7 +331,8 @@ def _report_decision(
         say(line)
         log.write(line + "\n")
     path = folder / "decision.json"
-    path.write_text(json.dumps(dataclasses.asdict(decision), indent=2) + "\n")
+    facts = {**dataclasses.asdict(decision), "in_words": decision_lines(decision)}
+    path.write_text(json.dumps(facts, indent=2) + "\n")
     tracker.artifact(path)
     tracker.tags({"tl.strategy": f"auto: {decision.strategy}"})
 

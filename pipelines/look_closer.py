@@ -7,8 +7,10 @@ from pathlib import Path
 
 from pipelines.exported import SUSPECTS
 from pipelines.plan import Plan
+from pipelines.report import CARD, REPORT, write_report
 from pipelines.suspects import find_label_errors, write_suspects
 from tl.data.batches import Feed
+from tl.tracking import Tracker
 from tl.words import counted
 
 _log = logging.getLogger(__name__)
@@ -36,6 +38,14 @@ def look_for_label_errors(plan: Plan, folder: Path, feed: Feed, say: Callable[[s
                 f"{counted(len(rows), 'label')} may be wrong, listed in {folder / SUSPECTS}; the "
                 f"surest: {first.key} is labelled {first.given} and looks like {first.proposed}"
             )
+
+
+def write_pages(plan: Plan, folder: Path, tracker: Tracker, say: Callable[[str], None]) -> None:
+    """Write report and model card, and keep both in the experiment store."""
+    with going_on("the report", say):
+        write_report(folder, plan.data)
+        for name in (REPORT, CARD):
+            tracker.artifact(folder / name)
 
 
 @contextlib.contextmanager

@@ -273,6 +273,8 @@ def result_lines(plan: "Plan", result: "FinetuneResult", seconds: float) -> list
     from tl.training.progress import kept_epoch
 
     lines = [f"run       {result.run}"]
+    if (report := result.run / "report.html").is_file():
+        lines.append(f"report    {report}")
     kept = kept_epoch(result.records)
     if kept and kept.phase != (tried := result.records[-1].phase):
         lines.append(

@@ -24,6 +24,7 @@ COMMANDS = {
     "export": "Write the SavedModel again from a run's weights.",
     "runs": "List the runs here, the best, and what is in production.",
     "compare-runs": "Say whether one run's model is better than another's, or whether it is noise.",
+    "report": "Write the report and the model card of a run again.",
     "promote": "Let a label such as champion stand for a run's model, for servers and in MLflow.",
     "rollback": "Let a label stand for the version that it stood for before.",
     "lineage": "Trace a served version back to pictures, settings, code and command.",

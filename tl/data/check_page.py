@@ -1,19 +1,13 @@
 """A report of `tl.data.check` as one HTML file: no script, no link, thumbnails inside."""
 
-import base64
 from collections.abc import Callable, Iterator
 from html import escape
 from itertools import groupby
 
-import cv2
-import numpy as np
-
 from tl.data.answers import answer_words
 from tl.data.check import CheckReport
-from tl.data.decode import decode_picture
-from tl.data.example import Example
 from tl.data.findings.finding import KINDS, Finding, printable
-from tl.errors import DatasetError
+from tl.data.thumbnail import thumbnail
 from tl.words import counted
 
 THUMBNAIL = 112
@@ -59,7 +53,7 @@ def check_page(report: CheckReport, max_pixels: int) -> str:
         if key not in places or budget[0] == 0:
             return None
         budget[0] -= 1
-        source = _thumbnail(report.dataset[places[key]], max_pixels)
+        source = thumbnail(report.dataset[places[key]], max_pixels, THUMBNAIL)
         return f'<img alt="" src="{source}">' if source else None
 
     def label(key: str) -> str:
@@ -143,20 +137,3 @@ def _figure(image: str, caption: str) -> str:
 
 def _text(text: str) -> str:
     return escape(printable(text))
-
-
-def _thumbnail(example: Example, max_pixels: int) -> str | None:
-    """Return the picture as a small JPEG in a data address, or None where it cannot be read."""
-    try:
-        image = decode_picture(example.read(), max_pixels, at_least=THUMBNAIL)
-    except DatasetError:
-        return None
-    height, width = image.shape[:2]
-    scale = min(1.0, THUMBNAIL / max(height, width))
-    shape = (max(1, round(width * scale)), max(1, round(height * scale)))
-    small = cv2.resize(image, shape, interpolation=cv2.INTER_AREA)
-    done, jpeg = cv2.imencode(
-        ".jpg", cv2.cvtColor(small, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, 75]
-    )
-    assert done
-    return f"data:image/jpeg;base64,{base64.b64encode(np.asarray(jpeg).tobytes()).decode()}"

@@ -1,0 +1,1 @@
+"""What a run found out, as one page for people and a card for its model."""

@@ -1,0 +1,52 @@
+"""The card of a model: Markdown, with the metadata that model hubs read."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+HEADLINES = (
+    "top_1_accuracy", "top_5_accuracy", "macro_f1", "mean_average_precision", "micro_f1", "mae",
+    "rmse", "r2", "log_loss", "brier_score", "expected_calibration_error",
+)  # fmt: skip
+
+
+def model_card(record: Mapping[str, Any], evaluation: Mapping[str, Any], reproduce: str) -> str:
+    """Return the card.
+
+    Args:
+        record: ``run.json``.
+        evaluation: ``evaluation.json``.
+        reproduce: the command that makes such a model again.
+    """
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    metrics = evaluation.get("metrics", {})
+    figures = [
+        (name, metrics[name], metrics.get(f"{name}_interval"))
+        for name in HEADLINES
+        if name in metrics
+    ]
+    kinds = evaluation.get("robustness", {}).get("kinds", {})
+    lower = evaluation.get("robustness", {}).get("figure") == "mae"
+    ends = [(name, rows[-1]["value"]) for name, rows in kinds.items()]
+    weakest = (max if lower else min)(ends, key=lambda one: one[1]) if ends else None
+    slices = evaluation.get("slices") or [None]
+    return environment.get_template("model_card.md.jinja").render(
+        record=record,
+        dataset=Path(str(record["config"]["dataset"])).name,
+        measured_on={"val": "validation"}.get(evaluation.get("measured_on", ""), "test"),
+        headline_name=figures[0][0] if figures else "none",
+        figures=figures,
+        n_pictures=metrics.get("n_pictures", 0),
+        caution=evaluation.get("caution", {}),
+        counts={side: sum(one.values()) for side, one in record["class_counts"].items()},
+        worst=slices[0],
+        weakest=weakest,
+        reproduce=reproduce,
+    )
