@@ -275,6 +275,7 @@ def start_tls(
     def start(verify: bool) -> Any:
         folder = tmp_path_factory.mktemp("tls")
         put_version("numbers", folder / "models" / "numbers" / "1")
+        put_version("cats", folder / "models" / "cats" / "1")
         file = write(
             folder / "ssl.config", authority.identity("server"), authority.certificate, verify
         )
