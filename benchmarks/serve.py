@@ -59,6 +59,8 @@ def main() -> None:
     versions = [one for one in options.model.iterdir() if one.name.isdigit()]
     version = max(versions, key=lambda one: int(one.name)).resolve()
     files = sorted(options.pictures.rglob("*.jpg"))
+    if len(files) < SENT:
+        parser.error(f"{options.pictures} has {len(files)} pictures (*.jpg): give {SENT} or more")
     pictures = [one.read_bytes() for one in files[:: max(1, len(files) // SENT)][:SENT]]
     TL_FLAGS.extend(options.flags)
     found = [in_process(version, pictures, options.seconds, threads)

@@ -4,7 +4,7 @@ tl predict models/flowers rose.jpg
 tl predict grpc://127.0.0.1:8500/flowers rose.jpg
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -13,7 +13,7 @@ from typing import Any
 from serving import Client
 from serving.errors import ServingError, Unreachable
 from tl.data.decode import check_size, servable_bytes
-from tl.errors import DatasetError, PredictionError
+from tl.errors import ConfigError, DatasetError, PredictionError
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,21 +33,39 @@ class Prediction:
     value: float | None = None
 
 
-def predict(target: str, files: Sequence[Path]) -> tuple[list[Prediction], list[str]]:
+def predict(
+    target: str,
+    files: Sequence[Path],
+    *,
+    ca: Path | None = None,
+    certificate: Path | None = None,
+    key: Path | None = None,
+) -> tuple[list[Prediction], list[str]]:
     """Ask a model about picture files.
 
     Args:
         target: a model's folder, a version's folder, ``http://host:port[/model]`` or
-            ``grpc://host:port[/model]``.
+            ``grpc://host:port[/model]``, with TLS ``https://`` or ``grpcs://``.
         files: pictures of any format that training takes.
+        ca: PEM file of who signed the server's certificate; None trusts whom this machine does.
+        certificate: PEM file that proves to the server who asks, with ``key``.
+        key: PEM file of the certificate's private key.
 
     Returns:
         The predictions of the readable pictures, in order, and one message for each other file.
 
     Raises:
         PredictionError: no answer.
-        ConfigError: no model there.
+        ConfigError: no model there, or files for TLS and no server.
     """
+    is_server = "://" in target
+    tls = {"ca": ca, "certificate": certificate, "key": key}
+    given = [name for name, path in tls.items() if path is not None]
+    if given and not is_server:
+        raise ConfigError(
+            f"--{given[0]} is for a server's https:// or grpcs://, and {target} is a folder: leave "
+            "it out, or give the server's address"
+        )
     names: list[str] = []
     faults: list[str] = []
 
@@ -65,8 +83,10 @@ def predict(target: str, files: Sequence[Path]) -> tuple[list[Prediction], list[
     first = next(pictures, None)
     if first is None:
         return [], faults
-    ask = _ask_server if "://" in target else _ask_saved_model
-    answers = ask(target, chain([first], pictures), names)
+    every = chain([first], pictures)
+    answers = (
+        _ask_server(target, every, names, tls) if is_server else _ask_saved_model(target, every)
+    )
     # The names of pictures are known before their answers are.
     return [_prediction(answer, names[place]) for place, answer in enumerate(answers)], faults
 
@@ -95,10 +115,13 @@ def _read(file: Path) -> bytes:
 
 
 def _ask_server(
-    url: str, pictures: Iterable[bytes], names: Sequence[str]
+    url: str,
+    pictures: Iterable[bytes],
+    names: Sequence[str],
+    tls: Mapping[str, Any],
 ) -> Iterator[dict[str, Any]]:
     try:
-        with Client(url) as client:
+        with Client(url, **tls) as client:
             yield from client.predict_each(pictures)
     except ServingError as error:
         concerned = [] if isinstance(error, Unreachable) else [names[i] for i in error.pictures]
@@ -106,13 +129,10 @@ def _ask_server(
         raise PredictionError(str(error)) from error
 
 
-def _ask_saved_model(
-    folder: str, pictures: Iterable[bytes], names: Sequence[str]
-) -> Iterator[dict[str, Any]]:
+def _ask_saved_model(folder: str, pictures: Iterable[bytes]) -> Iterator[dict[str, Any]]:
     from pipelines.evaluate import find_version
     from tl.evaluation.served import load_served_model
 
-    del names
     answer = load_served_model(find_version(Path(folder))).predict(list(pictures))
     for row in zip(*answer.values(), strict=True):
         yield dict(zip(answer, row, strict=True))

@@ -13,35 +13,9 @@ from tensorflow.python.saved_model import loader_impl
 
 from serving.errors import Code, LoadError
 from serving.reach import reached_nodes
+from serving.reaching_ops import REACHING_OPS
 
 _INITIALISERS = ("saved_model_main_op", "legacy_init_op", "saved_model_legacy_init_op")
-
-# Operations of TensorFlow's own registry, by what they do.
-_WRITE_FILES = frozenset(
-    {
-        "CacheDataset", "CacheDatasetV2", "CloseSummaryWriter", "CreateSummaryDbWriter",
-        "CreateSummaryFileWriter", "DatasetToTFRecord", "DebugIdentity", "DebugIdentityV2",
-        "DebugIdentityV3", "DebugNanCount", "DebugNumericSummary", "DebugNumericSummaryV2",
-        "ExperimentalDatasetToTFRecord", "FlushSummaryWriter", "ImportEvent",
-        "MergeV2Checkpoints", "PrintV2", "Save", "SaveDataset", "SaveDatasetV2", "SaveSlices",
-        "SaveV2", "SnapshotDataset", "SnapshotDatasetV2", "WriteAudioSummary", "WriteFile",
-        "WriteGraphSummary", "WriteHistogramSummary", "WriteImageSummary",
-        "WriteRawProtoSummary", "WriteScalarSummary", "WriteSummary",
-    }
-)  # fmt: skip
-_CONNECT = frozenset(
-    {
-        "DataServiceDataset", "DataServiceDatasetV2", "DataServiceDatasetV3",
-        "DataServiceDatasetV4", "RegisterDataset", "RegisterDatasetV2", "RemoteCall",
-        "ConfigureDistributedTPU", "RpcCall", "RpcClient", "RpcServer", "RpcServerStart",
-    }
-)  # fmt: skip
-_RUN_PYTHON = frozenset({"EagerPyFunc", "PyFunc", "PyFuncStateless"})
-_WHAT = {
-    **dict.fromkeys(_WRITE_FILES, "can write files"),
-    **dict.fromkeys(_CONNECT, "can open connections"),
-    **dict.fromkeys(_RUN_PYTHON, "calls Python"),
-}
 
 logger = logging.getLogger(__name__)
 
@@ -66,8 +40,8 @@ def check_operations(path: Path, tags: Collection[str], allowed: Collection[str]
     if not graphs:
         return  # loading says so, in TensorFlow's words
     nodes = reached_nodes(graphs[0].graph_def, _roots(graphs[0]))
-    found = sorted({node.op for node in nodes} & _WHAT.keys())
-    listed = ", ".join(f"{name} ({_WHAT[name]})" for name in found)
+    found = sorted({node.op for node in nodes} & REACHING_OPS.keys())
+    listed = ", ".join(f"{name} ({REACHING_OPS[name]})" for name in found)
     if refused := [name for name in found if name not in allowed]:
         raise LoadError(
             Code.PERMISSION_DENIED,

@@ -1,6 +1,9 @@
 """Look at what a server would serve, without TensorFlow and without a port: `--check`."""
 
+import errno
+import os
 from collections.abc import Iterator
+from pathlib import Path
 
 from serving.config import ModelConfig, ServerConfig
 from serving.directory import check_base_path, check_folder, find_models, find_versions
@@ -17,6 +20,7 @@ def check_paths(config: ServerConfig) -> tuple[ModelConfig, ...]:
     """
     file = config.models_file
     models = config.models if file is None else read_models_file(file)
+    _check_logs(config, models)
     if config.wait_for_paths:
         return models
     if config.folder is not None:
@@ -55,3 +59,36 @@ def check_config(config: ServerConfig) -> Iterator[str]:
         yield f"no model yet in {config.folder}"
     if faults:
         raise StartError("; ".join(faults))
+
+
+def _check_logs(config: ServerConfig, models: tuple[ModelConfig, ...]) -> None:
+    """Refuse logs that cannot be written.
+
+    The access log is one file; the request logs are files whose folder is made when there is the
+    first request to write.
+    """
+    if config.access_log not in ("", "-") and (fault := _fault_of(Path(config.access_log))):
+        raise StartError(
+            f"cannot write --access_log {config.access_log}: {os.strerror(fault)}; give a file in "
+            "a folder that is there and may be written, or - for stdout"
+        )
+    prefixes = {"--request_log_prefix": config.request_log}
+    prefixes |= {f"filename_prefix of model {model.name}": model.log for model in models}
+    for name, log in prefixes.items():
+        if log is None:
+            continue
+        folder = next(one for one in Path(log.prefix).absolute().parents if one.exists())
+        if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
+            why = "may not be written" if folder.is_dir() else "is no folder"
+            raise StartError(
+                f"requests cannot be logged to {log.prefix}: {folder} {why}; give another {name}"
+            )
+
+
+def _fault_of(file: Path) -> int:
+    """Return the number of the error that writing a file would end with; 0 for none."""
+    if file.is_dir():
+        return errno.EISDIR
+    if not file.parent.is_dir():
+        return errno.ENOTDIR if file.parent.exists() else errno.ENOENT
+    return 0 if os.access(file if file.exists() else file.parent, os.W_OK) else errno.EACCES

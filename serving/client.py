@@ -59,6 +59,7 @@ class Client:
 
         Raises:
             InvalidArgument: an argument is wrong, or the model is not clear.
+            TypeError: an argument, here or of a call, is of another type than is said.
             ClientError: the server had to be asked for its models, and did not answer.
         """
         session = Session(

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from serving.client_arguments import check_count
 from serving.errors import InvalidArgument, ServingError
 
 if TYPE_CHECKING:
@@ -88,7 +89,9 @@ def batches_of(pictures: Pictures, size: int) -> Iterator[Batch]:
 
     Raises:
         InvalidArgument: the size is below 1, or this is neither a picture nor several.
+        TypeError: the size is no whole number.
     """
+    check_count("batch_size", size)
     if size < 1:
         raise InvalidArgument(f"batch_size is {size}: give 1 or more")
     if _is_picture(pictures):

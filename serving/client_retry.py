@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Self, TypeVar
 
+from serving.client_arguments import check_count, check_seconds
 from serving.errors import ClientError, InvalidArgument, TimedOut
 
 Answer = TypeVar("Answer")
@@ -49,7 +50,9 @@ def check_timeout(timeout_s: float) -> float:
 
     Raises:
         InvalidArgument: it is none.
+        TypeError: it is no number.
     """
+    check_seconds("timeout_s", timeout_s)
     if not (0 < timeout_s < math.inf):
         raise InvalidArgument(f"timeout_s is {timeout_s}: give seconds, more than 0 and finite")
     return timeout_s
@@ -60,7 +63,9 @@ def check_retries(retries: int) -> int:
 
     Raises:
         InvalidArgument: less than never.
+        TypeError: it is no whole number.
     """
+    check_count("retries", retries)
     if retries < 0:
         raise InvalidArgument(f"retries is {retries}: give 0 to call once, or more")
     return retries

@@ -9,6 +9,7 @@ from typing import Any, Protocol, TypeVar
 
 from serving.client_address import Address, parse_address
 from serving.client_answers import Answer
+from serving.client_arguments import byte_strings, check_path, check_text
 from serving.client_pictures import Batch
 from serving.client_retry import Deadline, call, check_retries, check_timeout
 from serving.client_tls import ClientTls, PathLike, read_tls
@@ -65,7 +66,13 @@ class Session:
 
         Raises:
             InvalidArgument: one of them is wrong.
+            TypeError: one of them is of the wrong type.
         """
+        check_text("url", url)
+        if model is not None:
+            check_text("model", model)
+        for name, path in (("ca", ca), ("certificate", certificate), ("key", key)):
+            check_path(name, path)
         address = parse_address(url)
         if model is not None and address.model is not None and model != address.model:
             raise InvalidArgument(
@@ -110,6 +117,7 @@ class Session:
             is_for_all: the batches are one call: its time runs from now, and the first failure
                 is that of all.
         """
+        _check_names(signature_name, input_name)
         for_all = self._deadline(timeout_s)
 
         async def ask(batch: Batch) -> Answer:
@@ -128,6 +136,8 @@ class Session:
         timeout_s: float | None,
     ) -> Answer:
         """Ask in one request."""
+        _check_names(signature_name, input_name)
+        values = byte_strings(values)
         if not values:
             raise InvalidArgument("no values to predict: give at least one byte string")
         deadline = self._deadline(timeout_s)
@@ -170,6 +180,11 @@ class Session:
 
     def _deadline(self, timeout_s: float | None) -> Deadline:
         return Deadline.in_s(self._timeout_s if timeout_s is None else check_timeout(timeout_s))
+
+
+def _check_names(signature_name: str, input_name: str) -> None:
+    check_text("signature_name", signature_name)
+    check_text("input_name", input_name)
 
 
 def _connect(address: Address, tls: ClientTls | None) -> Transport:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Coroutine, Generator, Iterable
 from types import TracebackType
 from typing import Any, Protocol, TypeVar
 
+from serving.client_arguments import check_count
 from serving.errors import InvalidArgument, ServingError
 
 CONCURRENCY = 4  # with 8 pictures a request within a tenth of the best; docs/client.md
@@ -47,7 +48,9 @@ def in_order(
 
     Raises:
         InvalidArgument: none may.
+        TypeError: it is no whole number.
     """
+    check_count("concurrency", at_once)
     if at_once < 1:
         raise InvalidArgument(f"concurrency is {at_once}: give 1 or more")
     return _in_order(items, begin, at_once)

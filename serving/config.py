@@ -163,8 +163,13 @@ class LoadOptions:
     def __post_init__(self) -> None:
         if not self.tags or "" in self.tags:
             raise UsageError("--saved_model_tags is empty: give at least one tag, such as serve")
-        if self.most_pixels < 1:
-            raise UsageError(f"--max_picture_pixels is {self.most_pixels}: give at least 1")
+        _check_at_least(1, {"max_picture_pixels": self.most_pixels})
+        _check_at_least(1, {"num_request_iterations_for_warmup": self.warmup_iterations})
+        for flag, count in (
+            ("intra", self.intra_op_parallelism),
+            ("inter", self.inter_op_parallelism),
+        ):
+            _check_at_least(0, {f"tensorflow_{flag}_op_parallelism": count})
         if not 0.0 <= self.gpu_memory_fraction <= 1.0:
             raise UsageError(
                 f"--per_process_gpu_memory_fraction is {self.gpu_memory_fraction}: "
@@ -240,11 +245,24 @@ class ServerConfig:
         ):
             if not value > 0:
                 raise UsageError(f"{flag} is {value}: give more than 0")
-        if self.max_waiting < 0:
-            raise UsageError(f"--max_waiting_requests is {self.max_waiting}: give 0 or more")
-        for flag, n_threads in (
-            ("--rest_api_num_threads", self.rest_threads),
-            ("--grpc_max_threads", self.grpc_threads),
-        ):
-            if n_threads < 1:
-                raise UsageError(f"{flag} is {n_threads}: give at least 1")
+        _check_at_least(
+            0,
+            {
+                "max_waiting_requests": self.max_waiting,
+                "rest_api_timeout_in_ms": self.rest_timeout_ms,
+                "model_config_file_poll_wait_seconds": self.models_file_poll_s,
+                "max_num_load_retries": self.max_load_retries,
+                "load_retry_interval_micros": round(1e6 * self.load_retry_s),
+                "shutdown_grace_seconds": self.shutdown_grace_s,
+            },
+        )
+        _check_at_least(
+            1, {"rest_api_num_threads": self.rest_threads, "grpc_max_threads": self.grpc_threads}
+        )
+
+
+def _check_at_least(least: int, values: Mapping[str, float]) -> None:
+    for flag, value in values.items():
+        if not value >= least:
+            words = "0 or more" if least == 0 else f"at least {least}"
+            raise UsageError(f"--{flag} is {value}: give {words}")

@@ -16,7 +16,9 @@ _MOST_REFUSED = 32  # connections at a time whose request is read before they ar
 _RESERVED_FILES = 64 + _MOST_REFUSED  # for models, logs and gRPC
 _MOST_HEAD_S = 10.0
 _MOST_AROUND_BYTES = 2**20  # around the chunks of a body, and behind it
+_MOST_URL_BYTES = 2**16 - 1  # that can be taken apart
 _SAY_EVERY_S = 10.0
+_KEPT_ALIVE = (b"connection", b"keep-alive")
 _TOO_MANY = (
     b"HTTP/1.1 503 Service Unavailable\r\nContent-Type: text/plain\r\nContent-Length: 21\r\n"
     b"Connection: close\r\n\r\ntoo many connections\n"
@@ -55,7 +57,8 @@ class Connection(HttpToolsProtocol):
         self._most_head_bytes = most_head_bytes
         self._head_timer: asyncio.TimerHandle | None = None
         self._has_head, self._head_bytes = False, 0  # of the request that is read or answered
-        self._in_head = True
+        self._in_head, self._said_bytes = True, 0  # by the head that is read
+        self._is_too_long = False
         self._sent_bytes = self._body_bytes = 0  # since its head
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -90,12 +93,20 @@ class Connection(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         """Begin to read a head."""
-        self._in_head = True
+        self._in_head, self._said_bytes = True, 0
         super().on_message_begin()
+
+    def on_url(self, url: bytes) -> None:
+        """Take a part of the path."""
+        self._count(len(url))
+        super().on_url(url)
+        if len(self.url) > _MOST_URL_BYTES:
+            self._count(self._most_head_bytes)
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Take a header; what follows a body in chunks is nobody's."""
         if self._in_head:
+            self._count(len(name) + len(value))
             super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
@@ -103,6 +114,17 @@ class Connection(HttpToolsProtocol):
         self._has_head, self._in_head, self._head_bytes = True, False, 0
         self._sent_bytes = self._body_bytes = 0
         super().on_headers_complete()
+        if self.parser.get_http_version() == "1.0" and self.parser.should_keep_alive():
+            # Of this version clients take a connection for one that ends unless they are told.
+            self.cycle.keep_alive = True
+            self.cycle.default_headers = [*self.cycle.default_headers, _KEPT_ALIVE]
+
+    def send_400_response(self, msg: str) -> None:
+        """Refuse what is no request, or a head that came at once and is too long."""
+        if self._is_too_long:
+            self._end_with(_TOO_LONG)
+        else:
+            super().send_400_response(msg)
 
     def on_body(self, body: bytes) -> None:
         """Take a part of a body."""
@@ -123,6 +145,13 @@ class Connection(HttpToolsProtocol):
         """Close a connection that nobody uses, once its last answer is taken."""
         super().timeout_keep_alive_handler()
         self._wait_until_taken()
+
+    def _count(self, count: int) -> None:
+        """Count bytes of a head; one that comes in one piece is not seen otherwise."""
+        self._said_bytes += count
+        if self._said_bytes > self._most_head_bytes:
+            self._is_too_long = True
+            raise ValueError("the head is too long")  # which ends the parsing
 
     def _wait_for_head(self) -> None:
         if self._head_timer is None:

@@ -7,12 +7,13 @@ server that does something else than it was told.
 
 import argparse
 import difflib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
 from serving.batching_file import read_batching_file, tf_serving_defaults
+from serving.channel_arguments import parse_channel_arguments
 from serving.config import (
     METRICS_PATH,
     BatchOptions,
@@ -24,6 +25,7 @@ from serving.config import (
 )
 from serving.errors import UsageError
 from serving.monitoring_file import read_monitoring_file
+from serving.reaching_ops import check_names
 
 USAGE = """\
 python -m serving PATH [flags]
@@ -119,6 +121,7 @@ _WITHOUT_EFFECT = (
 _REFUSED = (Flag("use_alts_credentials", bool, False, "put a proxy that encrypts in front"),)
 
 _ALL = {flag.name: flag for flag in (*_FLAGS, *_WITHOUT_EFFECT, *_REFUSED)}
+_MOST = 10**9
 _BOOLEANS = {"true": True, "1": True, "false": False, "0": False}
 
 
@@ -206,10 +209,10 @@ def _shared_fields(values: dict[str, Any], given: set[str]) -> dict[str, Any]:
             inter_op_parallelism=values["tensorflow_inter_op_parallelism"] or both,
             gpu_memory_fraction=values["per_process_gpu_memory_fraction"],
             warm_up=values["enable_model_warmup"],
-            warmup_iterations=max(1, values["num_request_iterations_for_warmup"]),
+            warmup_iterations=values["num_request_iterations_for_warmup"] or 1,
             batches=values["enable_batching"] if "enable_batching" in given else None,
             batching=read_batching_file(Path(file)) if file else batching,
-            allowed_ops=frozenset(filter(None, values["allow_ops"].split(","))),
+            allowed_ops=check_names(filter(None, values["allow_ops"].split(","))),
             most_pixels=values["max_picture_pixels"],
             has_model_batching=values["enable_per_model_batching_parameters"],
         ),
@@ -220,7 +223,7 @@ def _shared_fields(values: dict[str, Any], given: set[str]) -> dict[str, Any]:
         "rest_tls_file": _path_of(values["rest_api_ssl_config_file"]),
         "rest_threads": values["rest_api_num_threads"] or default_threads(),
         "grpc_threads": values["grpc_max_threads"] or default_threads(),
-        "grpc_arguments": _parse_channel_arguments(values["grpc_channel_arguments"]),
+        "grpc_arguments": parse_channel_arguments(values["grpc_channel_arguments"]),
         "rest_timeout_ms": values["rest_api_timeout_in_ms"],
         "rest_most_bytes": values["rest_api_max_body_bytes"],
         "rest_most_head_bytes": values["rest_api_max_header_bytes"],
@@ -260,22 +263,14 @@ def _check_contradictions(values: dict[str, Any], given: set[str]) -> None:
         raise UsageError("--batching_parameters_file needs --enable_batching")
     if values["enable_per_model_batching_parameters"] and not values["enable_batching"]:
         raise UsageError("--enable_per_model_batching_parameters needs --enable_batching")
+    if not 0 <= (rate := values["request_log_sampling_rate"]) <= 1:
+        raise UsageError(f"--request_log_sampling_rate is {rate}: give a number from 0 to 1")
     parallelism = [f"tensorflow_{kind}_parallelism" for kind in ("session", "intra_op", "inter_op")]
     if given.issuperset(parallelism):
         raise UsageError(
             "--tensorflow_session_parallelism sets both of the others: give it alone, or "
             "--tensorflow_intra_op_parallelism and --tensorflow_inter_op_parallelism"
         )
-
-
-def _parse_channel_arguments(text: str) -> tuple[tuple[str, str | int], ...]:
-    arguments: list[tuple[str, str | int]] = []
-    for argument in filter(None, text.split(",")):
-        key, separator, value = argument.partition("=")
-        if not separator:
-            raise UsageError(f"--grpc_channel_arguments has {argument!r}: write it as key=value")
-        arguments.append((key, int(value) if value.lstrip("-").isdigit() else value))
-    return tuple(arguments)
 
 
 def _parse_words(words: Sequence[str]) -> tuple[dict[str, Any], list[str]]:
@@ -343,7 +338,7 @@ def _build_parser() -> argparse.ArgumentParser:
 
 
 def _add_flag(parser: Any, flag: Flag, text: str) -> None:
-    kind = _parse_boolean if flag.kind is bool else flag.kind
+    kind = _PARSERS.get(flag.kind.__name__, flag.kind)
     parser.add_argument(f"--{flag.name}", type=kind, metavar=flag.kind.__name__.upper(), help=text)
 
 
@@ -351,3 +346,13 @@ def _parse_boolean(text: str) -> bool:
     if text.lower() not in _BOOLEANS:
         raise argparse.ArgumentTypeError(f"{text!r} is neither true nor false")
     return _BOOLEANS[text.lower()]
+
+
+def _parse_number(text: str) -> float:
+    # Neither nan nor inf, nor more seconds than a thread can wait.
+    if not abs(value := float(text)) <= _MOST:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of up to {_MOST:,}")
+    return value
+
+
+_PARSERS: dict[str, Callable[[str], object]] = {"bool": _parse_boolean, "float": _parse_number}

@@ -168,7 +168,7 @@ class _Service:
         return answer
 
     def _predict(self, request: Any, timeout_ms: int) -> Any:
-        with self._registry.acquire(_model_ref(request.model_spec)) as servable:
+        with self._registry.acquire(_model_ref(request)) as servable:
             prediction = predict(
                 servable,
                 request.model_spec.signature_name,
@@ -186,7 +186,7 @@ class _Service:
 
     def _classify(self, request: Any, timeout_ms: int) -> Any:
         spec, examples = request.model_spec, examples_from_input(request.input)
-        with self._registry.acquire(_model_ref(spec)) as servable:
+        with self._registry.acquire(_model_ref(request)) as servable:
             prediction = classify(servable, spec.signature_name, examples, timeout_ms)
         self._metrics.count_run("Classify", "GRPC", prediction)
         response = classification_pb2.ClassificationResponse()
@@ -196,7 +196,7 @@ class _Service:
 
     def _regress(self, request: Any, timeout_ms: int) -> Any:
         spec, examples = request.model_spec, examples_from_input(request.input)
-        with self._registry.acquire(_model_ref(spec)) as servable:
+        with self._registry.acquire(_model_ref(request)) as servable:
             prediction = regress(servable, spec.signature_name, examples, timeout_ms)
         self._metrics.count_run("Regress", "GRPC", prediction)
         response = regression_pb2.RegressionResponse()
@@ -207,7 +207,7 @@ class _Service:
     def _multi_inference(self, request: Any, timeout_ms: int) -> Any:
         tasks, examples = checked_tasks(request), examples_from_input(request.input)
         response = inference_pb2.MultiInferenceResponse()
-        with self._registry.acquire(_model_ref(tasks[0].model_spec)) as servable:
+        with self._registry.acquire(_model_ref(tasks[0])) as servable:
             for task in tasks:
                 answer, kind, fill = _TASKS[task.method_name]
                 name = task.model_spec.signature_name
@@ -220,9 +220,7 @@ class _Service:
 
     def get_model_metadata(self, request: Any, context: grpc.ServicerContext) -> Any:
         del context
-        return metadata_message(
-            self._registry, _model_ref(request.model_spec), tuple(request.metadata_field)
-        )
+        return metadata_message(self._registry, _model_ref(request), tuple(request.metadata_field))
 
     def reload_config(self, request: Any, context: grpc.ServicerContext) -> Any:
         del context
@@ -241,7 +239,7 @@ class _Service:
 
     def get_model_status(self, request: Any, context: grpc.ServicerContext) -> Any:
         del context
-        return status_message(self._registry, _model_ref(request.model_spec))
+        return status_message(self._registry, _model_ref(request))
 
 
 def _fill_classes(result: Any, prediction: Prediction) -> None:
@@ -297,7 +295,11 @@ def _name(spec: Any, prediction: Prediction) -> None:
     spec.signature_name = prediction.signature_name
 
 
-def _model_ref(spec: Any) -> ModelRef:
+def _model_ref(message: Any) -> ModelRef:
+    """Read which model a request, or a task of one, asks for."""
+    if not message.HasField("model_spec"):
+        raise InvalidArgument("Missing ModelSpec")
+    spec = message.model_spec
     return ModelRef(
         name=spec.name,
         version=spec.version.value if spec.HasField("version") else None,

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from serving.errors import FailedPrecondition, InvalidArgument, Unimplemented
+from serving.picture_checks import check_pictures
 from serving.predict import Prediction, run_signature
 from serving.servable import DEFAULT_SIGNATURE, Array, Servable
 
@@ -35,6 +36,7 @@ def classify(
     Raises:
         InvalidArgument: no such signature, no example, or answers of another shape.
         FailedPrecondition: the signature is not one of classes.
+        TooLarge: a picture in an example has more pixels than the server decodes.
         ModelError: TensorFlow refused the request.
     """
     name, signature = _signature(servable, signature_name)
@@ -158,6 +160,7 @@ def _run(
 ) -> Prediction:
     if not examples:
         raise InvalidArgument("Input is empty")
+    check_pictures(examples, servable.most_pixels)
     batch = np.empty(len(examples), object)
     batch[:] = examples
     return run_signature(servable, name, {"inputs": batch}, outputs, timeout_ms)

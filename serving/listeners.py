@@ -5,6 +5,7 @@ loaded; and what port 0 came to is known before the first request can be answere
 """
 
 import socket
+from typing import Any
 
 import grpc
 
@@ -33,13 +34,7 @@ def bind_rest(config: ServerConfig, port: int) -> socket.socket:
     Raises:
         StartError: it is taken, or the host is not an address of this machine.
     """
-    try:
-        family, kind, protocol, _, address = socket.getaddrinfo(
-            config.host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
-    except OSError as error:
-        raise StartError(f"--host is {config.host!r}, which is no address: {error}") from error
-    listener = socket.socket(family, kind, protocol)
+    listener, address = _socket_of(config.host, port)
     # Lets a server that was just stopped be started again; it does not share a port in use.
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
@@ -52,12 +47,45 @@ def bind_rest(config: ServerConfig, port: int) -> socket.socket:
     return listener
 
 
+def check_host(host: str) -> None:
+    """Refuse a host before gRPC does, which does not tell it from a port that is taken.
+
+    Raises:
+        StartError: it is no address, or none of this machine.
+    """
+    probe, address = _socket_of(host, 0)
+    with probe:
+        try:
+            probe.bind(address)
+        except OSError as error:
+            raise StartError(
+                f"--host is {host!r}, which is no address of this machine: {error.strerror}; give "
+                "0.0.0.0 for all of its addresses, 127.0.0.1 for none that others reach"
+            ) from error
+
+
+def _socket_of(host: str, port: int) -> tuple[socket.socket, Any]:
+    """Make a socket for a host, and the address that it is to be bound to."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+    except (OSError, UnicodeError) as error:  # UnicodeError: no name of a host
+        why = getattr(error, "strerror", None) or error
+        raise StartError(
+            f"--host is {host!r}, which is no address: {why}; give a name or a number of this "
+            "machine, such as 0.0.0.0"
+        ) from error
+    return socket.socket(family, kind, protocol), address
+
+
 def bind_grpc(config: ServerConfig, workers: Workers) -> tuple[grpc.Server, int]:
     """Make a gRPC server that has its port, but is not started, and give the port.
 
     Raises:
-        StartError: the port or the socket path is taken, or the keys are none.
+        StartError: the port or the socket path is taken, or the host or the keys are none.
     """
+    check_host(config.host)
     # Of an argument that is given twice gRPC takes the first.
     arguments = {**_ARGUMENTS, **dict(config.grpc_arguments)}
     server = grpc.server(workers, options=tuple(arguments.items()))

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from serving.errors import FailedPrecondition, InvalidArgument
-from serving.pictures import check_sizes
+from serving.picture_checks import check_pictures
 from serving.servable import DEFAULT_SIGNATURE, Array, Servable
 
 _RANK_OF_A_PICTURE = 3
@@ -48,7 +48,8 @@ def predict(
 
     Raises:
         FailedPrecondition: the model has no such signature.
-        InvalidArgument: inputs or output filter do not fit the signature.
+        InvalidArgument: inputs or output filter do not fit the signature, or a picture would end
+            the process.
         TooLarge: a picture has more pixels than the server decodes.
         ModelError: TensorFlow refused the request.
     """
@@ -61,7 +62,7 @@ def predict(
     _check_ranks(inputs, signature)
     for array in inputs.values():
         if array.dtype == object:
-            check_sizes(array.flat, servable.most_pixels)
+            check_pictures(array.flat, servable.most_pixels)
     return run_signature(
         servable, name, inputs, output_filter or sorted(signature.outputs), timeout_ms
     )

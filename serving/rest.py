@@ -70,8 +70,8 @@ _CORS_HEADERS = {
     "Access-Control-Allow-Headers": "Content-Type",
 }
 
-# TF Serving answers 400 to those it has no use for, and not 405.
-_ALL_METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"]
+# TF Serving answers 400 to those it has no use for, and not 405; all others are 501.
+_ALL_METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 
 logger = logging.getLogger(__name__)
 
@@ -128,7 +128,8 @@ class RestApi:
                 Route("/readyz", self._readyz),
                 *([Route(path, self._metrics_page)] if (path := self._metrics_path) else []),
                 Route("/{path:path}", self._v1, methods=_ALL_METHODS),
-            ]
+            ],
+            exception_handlers={HTTPStatus.METHOD_NOT_ALLOWED: _not_implemented},
         )
 
     async def _healthz(self, request: Request) -> Response:
@@ -325,6 +326,11 @@ class RestApi:
             )
             models.append({"name": name, **versions})
         return orjson.dumps({"models": models})
+
+
+async def _not_implemented(request: Request, error: Exception) -> Response:
+    del request, error
+    return PlainTextResponse("Not Implemented\n", HTTPStatus.NOT_IMPLEMENTED)
 
 
 def _input_types(servable: Servable, name: str) -> dict[str, str]:

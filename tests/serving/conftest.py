@@ -23,6 +23,7 @@ import grpc
 import pytest
 
 from .certificates import Authority, write
+from .exported import export
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
@@ -243,6 +244,23 @@ def server(start_server: Callable[..., RunningServer], models: Path) -> RunningS
 
 
 @pytest.fixture(scope="session")
+def exported_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with `animals`, a classifier, and `ages`, a regressor, as tl exports them."""
+    folder = tmp_path_factory.mktemp("exported")
+    export(folder / "animals" / "1")
+    export(folder / "ages" / "1", "regression")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def exported(start_server: Callable[..., RunningServer], exported_models: Path) -> RunningServer:
+    """A server of `exported_models`, ready."""
+    running = start_server(str(exported_models), "--port=0", "--rest_api_port=0")
+    running.wait_for_addresses()
+    return running
+
+
+@pytest.fixture(scope="session")
 def authority() -> Authority:
     return Authority()
 
@@ -257,6 +275,7 @@ def start_tls(
     def start(verify: bool) -> Any:
         folder = tmp_path_factory.mktemp("tls")
         put_version("numbers", folder / "models" / "numbers" / "1")
+        put_version("cats", folder / "models" / "cats" / "1")
         file = write(
             folder / "ssl.config", authority.identity("server"), authority.certificate, verify
         )

@@ -46,6 +46,10 @@ def test_models_versions_and_labels_are_named(
         ((), "model_config_lisst {{}}", "Invalid protobuf file"),
         (("--ssl_config_file=/absent",), CONFIG, "cannot read /absent"),
         (("--enable_batching", "--batching_parameters_file=/absent"), CONFIG, "read /absent"),
+        (("--access_log=/absent/log",), CONFIG, "--access_log /absent/log: No such file or dir"),
+        (("--access_log=/dev/null/log",), CONFIG, "--access_log /dev/null/log: Not a directory"),
+        (("--access_log=/tmp",), CONFIG, "--access_log /tmp: Is a directory"),
+        (("--request_log_prefix=/dev/null/log",), CONFIG, "/dev/null is no folder; give another"),
     ],
 )
 def test_what_is_wrong_is_one_line_and_the_exit_code(
@@ -63,6 +67,50 @@ def test_what_is_wrong_is_one_line_and_the_exit_code(
     assert code == 1
     assert captured.err.startswith("error: ")
     assert message in captured.err
+
+
+@pytest.mark.parametrize("words", [("--check",), ("--port=0", "--rest_api_port=0")])
+@pytest.mark.parametrize("flag", ["--access_log", "--request_log_prefix"])
+def test_folder_that_may_not_be_written_is_named_before_anything_starts(
+    words: tuple[str, ...],
+    flag: str,
+    folder: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # root may write everywhere
+    monkeypatch.setattr("serving.check.os.access", lambda path, mode: path != folder)
+
+    code = main([f"--model_base_path={folder}/flowers", *words, f"{flag}={folder}/log"])
+
+    error = capsys.readouterr().err
+    assert code == 1
+    assert len(error.splitlines()) == 1
+    assert f"{folder}/log" in error
+
+
+def test_log_of_a_model_that_cannot_be_written_is_named(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    log = 'log_collector_config { filename_prefix: "/dev/null/log" } '
+    text = CONFIG.format(folder=folder, first=6).replace(
+        'model_platform: "tensorflow"',
+        f'model_platform: "tensorflow" logging_config {{ {log} sampling_config {{ }} }}',
+    )
+    (folder / "models.config").write_text(text)
+
+    code = main(["--check", f"--model_config_file={folder}/models.config"])
+
+    assert code == 1
+    assert "give another filename_prefix of model flowers" in capsys.readouterr().err
+
+
+def test_folders_of_logs_that_are_made_later_are_no_fault(folder: Path) -> None:
+    words = [f"--request_log_prefix={folder}/logs/new/requests", f"--access_log={folder}/log"]
+
+    assert main([str(folder), "--check", *words, "--request_log_sampling_rate=1"]) == 0
+    assert not (folder / "logs").exists()
+    assert not (folder / "log").exists()
 
 
 def test_it_is_quick_and_takes_no_port(folder: Path) -> None:

@@ -9,8 +9,10 @@ import pytest
 
 from serving import AsyncClient, Client
 from serving.errors import InvalidArgument, Unreachable
+from tl.errors import PredictionError
 
 from .certificates import Authority
+from .picture_files import encoded, photo
 
 
 @pytest.fixture(scope="module")
@@ -96,3 +98,23 @@ def test_files_that_cannot_be_are_refused(
             Client(f"{scheme}://localhost/m", **options)  # type: ignore[arg-type]
     with pytest.raises(InvalidArgument, match=f"in the clear: write {scheme}://localhost"):
         Client(f"{scheme[:-1]}://localhost/m", ca=files["ca"])
+
+
+@pytest.mark.parametrize("scheme", ["https", "grpcs"])
+def test_tl_predict_shows_its_certificate(
+    address: Callable[[str], str], files: dict[str, Path], tmp_path: Path, scheme: str
+) -> None:
+    from click.testing import CliRunner
+
+    from tl.cli.predict import predict
+
+    picture = tmp_path / "picture.png"
+    picture.write_bytes(encoded(photo(), "PNG"))
+    url = address(scheme).replace("/numbers", "/cats")
+    options = [word for name, path in files.items() for word in (f"--{name}", str(path))]
+
+    known = CliRunner().invoke(predict, [url, str(picture), *options])
+    unknown = CliRunner().invoke(predict, [url, str(picture), *options[:2]])
+
+    assert (known.exit_code, known.output.split()[1]) == (0, "lynx")
+    assert isinstance(unknown.exception, PredictionError)

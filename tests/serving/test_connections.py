@@ -65,6 +65,15 @@ def read_to_end(connection: socket.socket) -> bytes:
     return data
 
 
+def read_until(connection: socket.socket, end: bytes) -> bytes:
+    data = b""
+    while not data.endswith(end):
+        part = connection.recv(65536)
+        assert part, data
+        data += part
+    return data
+
+
 def open_files(server: Any) -> int:
     return len(list(Path(f"/proc/{server.process.pid}/fd").iterdir()))
 
@@ -100,6 +109,49 @@ def test_request_that_does_not_go_on_is_given_up(begin: bytes, status: bytes, pa
 
     assert PATIENCE_S - 0.1 < time.monotonic() - began < PATIENCE_S + 5
     assert (status in answer) if status else answer == b""
+
+
+def test_connection_of_http_1_0_is_kept_where_it_is_asked_for(patient: Any) -> None:
+    ask = b"GET /v1/models/flowers HTTP/1.0\r\n"
+    with connect(patient) as connection:
+        for _ in range(3):
+            connection.sendall(ask + b"Connection: keep-alive\r\n\r\n")
+            answer = read_until(connection, b"]}").lower()
+            assert answer.startswith(b"http/1.1 200 ok")
+            assert b"\r\nconnection: keep-alive\r\n" in answer
+            assert b"content-length: " in answer
+        connection.sendall(ask + b"\r\n")
+        answer = read_to_end(connection).lower()
+    assert answer.startswith(b"http/1.1 200 ok")
+    assert b"connection: close" in answer
+
+
+@pytest.mark.parametrize("pause_s", [0, 0.05], ids=["at once", "in pieces"])
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"GET /v1/models/" + b"a" * 100_000 + b" HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"GET /healthz HTTP/1.1\r\nHost: x\r\nX: " + b"a" * 100_000 + b"\r\n\r\n",
+        b"GET /healthz HTTP/1.1\r\nHost: x\r\n" + b"X: a\r\n" * 60_000 + b"\r\n",
+    ],
+    ids=["path", "header", "headers"],
+)
+def test_head_that_is_too_long_is_told_so(head: bytes, pause_s: float, patient: Any) -> None:
+    with connect(patient) as connection:
+        with suppress(ConnectionError):
+            for start in range(0, len(head), 60_000):
+                connection.sendall(head[start : start + 60_000])
+                time.sleep(pause_s)
+        assert read_to_end(connection).startswith(b"HTTP/1.1 431 ")
+    assert patient.call("/healthz")[0] == 200
+
+
+def test_head_of_nearly_the_limit_is_read_on_a_kept_connection(patient: Any) -> None:
+    head = b"GET /healthz HTTP/1.1\r\nHost: x\r\nX: " + b"a" * 60_000 + b"\r\n\r\n"
+    with connect(patient) as connection:
+        for _ in range(3):
+            connection.sendall(head)
+            assert b"200 OK" in read_until(connection, b"ok\n")
 
 
 def test_kept_connection_on_which_half_a_request_comes_is_given_up(patient: Any) -> None:

@@ -5,7 +5,6 @@ The quick tests send a tenth of what `make soak` sends.
 
 import http.client
 import json
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,17 +12,14 @@ from typing import Any
 import grpc
 import pytest
 from google.protobuf.message import DecodeError
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from tensorflow_serving.apis import classification_pb2, get_model_status_pb2, predict_pb2
 
-from serving.memory import EVERY_S
-
+from .fuzzing import OWN_FAULT, mutated, so_many, within_memory
 from .under_load import memory_mb
 
 REST_BODIES, GRPC_MESSAGES = 50_000, 20_000
-MOST_GROWTH_MB = 150
-_OWN_FAULT = {grpc.StatusCode.INTERNAL, grpc.StatusCode.UNKNOWN, grpc.StatusCode.DATA_LOSS}
 
 VALID = [
     {"instances": [1.0, 2.5]},
@@ -51,17 +47,6 @@ documents = st.recursive(
     ),
     max_leaves=12,
 )
-
-
-@st.composite
-def mutated(draw: Any, originals: list[bytes]) -> bytes:
-    """Draw a valid request with some bytes changed, cut out, or put in."""
-    data = bytearray(draw(st.sampled_from(originals)))
-    for _ in range(draw(st.integers(1, 4))):
-        place = draw(st.integers(0, max(0, len(data) - 1)))
-        new = draw(st.binary(max_size=6))
-        data[place : place + draw(st.integers(0, 6))] = new
-    return bytes(data)
 
 
 bodies = st.one_of(
@@ -95,8 +80,7 @@ def send_bodies(server: Any, count: int) -> None:
     connection = http.client.HTTPConnection(host, timeout=60)
     seen: dict[int, int] = {}
 
-    @settings(max_examples=count, deadline=None, database=None,
-              suppress_health_check=list(HealthCheck))  # fmt: skip
+    @so_many(count)
     @given(body=bodies, verb=st.sampled_from(["predict"] * 4 + ["classify", "regress"]))
     def send(body: bytes, verb: str) -> None:
         connection.request("POST", f"/v1/models/numbers:{verb}", body)
@@ -173,8 +157,7 @@ def send_messages(server: Any, count: int) -> None:
             "status": get_model_status_pb2.GetModelStatusRequest,
         }
 
-        @settings(max_examples=count, deadline=None, database=None,
-                  suppress_health_check=list(HealthCheck))  # fmt: skip
+        @so_many(count)
         @given(message=messages(), kind=st.sampled_from(["predict"] * 8 + ["classify", "status"]))
         def send(message: bytes, kind: str) -> None:
             try:
@@ -182,7 +165,7 @@ def send_messages(server: Any, count: int) -> None:
                 code = grpc.StatusCode.OK
             except grpc.RpcError as error:
                 code = error.code()
-                if code in _OWN_FAULT:
+                if code in OWN_FAULT:
                     # gRPC itself says so of bytes that are no message.
                     faults.append((kind, message, str(error.details())))
             seen[code] = seen.get(code, 0) + 1
@@ -194,16 +177,6 @@ def send_messages(server: Any, count: int) -> None:
             parsed_by[kind].FromString(message)
     assert seen[grpc.StatusCode.OK] > count / 500, seen
     assert seen[grpc.StatusCode.INVALID_ARGUMENT] > count / 10, seen
-
-
-def within_memory(server: Any, send: Callable[[Any, int], None], count: int) -> None:
-    send(server, max(200, count // 20))  # what is prepared once is not growth
-    before = memory_mb(server)
-    send(server, count)
-    deadline_s = time.monotonic() + 3 * EVERY_S  # what was freed is given back now and then
-    while memory_mb(server) >= before + MOST_GROWTH_MB and time.monotonic() < deadline_s:
-        time.sleep(1)
-    assert memory_mb(server) < before + MOST_GROWTH_MB
 
 
 def test_bytes_that_are_no_message_leave_nothing_behind(fuzzed: Any) -> None:

@@ -7,11 +7,13 @@ import grpc
 import numpy as np
 import pytest
 from tensorflow_serving.apis import (
+    classification_pb2,
     get_model_metadata_pb2,
     get_model_status_pb2,
     model_service_pb2_grpc,
     predict_pb2,
     prediction_service_pb2_grpc,
+    regression_pb2,
 )
 
 
@@ -156,6 +158,17 @@ def test_other_metadata_is_refused(stub: Any, fields: list[str], message: str) -
     request.model_spec.name = "flowers"
 
     assert_refused(stub.GetModelMetadata, request, grpc.StatusCode.INVALID_ARGUMENT, message)
+
+
+def test_request_without_a_model_is_told_so(stub: Any, model_stub: Any) -> None:
+    for call, kind in (
+        (stub.Predict, predict_pb2.PredictRequest),
+        (stub.Classify, classification_pb2.ClassificationRequest),
+        (stub.Regress, regression_pb2.RegressionRequest),
+        (stub.GetModelMetadata, get_model_metadata_pb2.GetModelMetadataRequest),
+        (model_stub.GetModelStatus, get_model_status_pb2.GetModelStatusRequest),
+    ):
+        assert_refused(call, kind(), grpc.StatusCode.INVALID_ARGUMENT, "Missing ModelSpec")
 
 
 def test_model_status(model_stub: Any) -> None:

@@ -3,15 +3,12 @@
 import http.client
 import json
 import socket
-import struct
 import time
-import zlib
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import grpc
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -20,7 +17,6 @@ from tensorflow_serving.apis import predict_pb2
 from serving.errors import InvalidArgument, ModelError
 from serving.json_document import parse_document
 from serving.json_process import JsonProcess
-from serving.pictures import check_sizes, size_of
 from serving.tensor_proto import array_to_proto, arrays_from_protos
 
 
@@ -167,53 +163,3 @@ def test_large_tensor_of_values_that_its_type_has_not_is_refused() -> None:
 
     with pytest.raises(InvalidArgument, match="tensor parsing error: x"):
         arrays_from_protos({"x": proto})
-
-
-def png_of(width: int, height: int) -> bytes:
-    def chunk(kind: bytes, data: bytes) -> bytes:
-        return (
-            struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-        )
-
-    rows = zlib.compress(bytes((width + 1) * height), 9)
-    head = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", rows) + chunk(b"IEND", b"")
-
-
-def test_picture_of_too_many_pixels_is_refused_before_it_is_decoded(server: Any) -> None:
-    bomb = png_of(12_000, 12_000)
-    assert len(bomb) < 200_000
-
-    status, answer = server.call("/v1/models/flowers:predict", bomb)
-
-    assert status == 413
-    assert "a picture of 12,000 x 12,000 pixels" in answer["error"]
-    request = predict_pb2.PredictRequest()
-    request.model_spec.name = "flowers"
-    request.inputs["image_bytes"].CopyFrom(array_to_proto(np.array([b"a", bomb], object)))
-    with server.channel as channel:
-        call = channel.unary_unary("/tensorflow.serving.PredictionService/Predict")
-        with pytest.raises(grpc.RpcError) as caught:
-            call(request.SerializeToString(), timeout=20)
-    assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
-
-
-@pytest.mark.parametrize(
-    ("kind", "settings"),
-    [("PNG", {}), ("GIF", {}), ("BMP", {}), ("JPEG", {}), ("JPEG", {"progressive": True}),
-     ("WEBP", {}), ("WEBP", {"lossless": True}),
-     ("WEBP", {"exif": b"Exif\0\0MM\0*\0\0\0\x08\0\0"})],
-)  # fmt: skip
-def test_size_is_read_from_the_head_of_every_kind(kind: str, settings: dict[str, Any]) -> None:
-    import io
-
-    from PIL import Image
-
-    stream = io.BytesIO()
-    Image.new("RGB", (321, 123), "red").save(stream, kind, **settings)
-    picture = stream.getvalue()
-
-    assert size_of(picture) == (321, 123)
-    for end in range(0, min(len(picture), 64)):
-        size_of(picture[:end])  # cut off: no error
-    check_sizes([picture, b"no picture", 3], 321 * 123)

@@ -198,6 +198,29 @@ def test_outside_of_v1_there_is_nothing(server: Any) -> None:
     assert server.call("/elsewhere")[0] == 404
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        # Of libevent, which TensorFlow Serving answers with.
+        ("PROPFIND", PREDICT, 501),
+        ("TRACE", "/v1/models", 501),
+        ("MKCOL", "/elsewhere", 501),
+        ("PUT", PREDICT, 400),
+        ("PATCH", "/v1/models/numbers", 400),
+        ("DELETE", "/elsewhere", 404),
+        ("POST", "/healthz", 404),
+        ("PROPFIND", "/healthz", 501),
+    ],
+)
+def test_method_of_no_use_is_refused(server: Any, method: str, path: str, status: int) -> None:
+    connection = http.client.HTTPConnection(server.rest.removeprefix("http://"), timeout=60)
+    connection.request(method, path)
+    response = connection.getresponse()
+    response.read()
+    assert response.status == status
+    connection.close()
+
+
 @pytest.mark.parametrize(("origin", "status"), [({"Origin": "http://page"}, 200), ({}, 400)])
 def test_preflight_needs_an_origin(server: Any, origin: dict[str, str], status: int) -> None:
     connection = http.client.HTTPConnection(server.rest.removeprefix("http://"), timeout=60)

@@ -37,6 +37,24 @@ def test_port_in_use_ends_the_start(
     assert f"choose another with {flag}" in line
 
 
+@pytest.mark.parametrize(
+    ("host", "words"),
+    [
+        ("nope.invalid", "which is no address: "),
+        ("192.0.2.1", "which is no address of this machine: "),  # of examples, nobody's
+        ("a" * 70 + ".b", "which is no address: "),
+    ],
+)
+def test_host_that_is_no_address_of_this_machine_ends_the_start(
+    host: str, words: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert main([str(tmp_path), "--port=0", "--rest_api_port=0", f"--host={host}"]) == 1
+
+    (line,) = capfd.readouterr().err.splitlines()
+    assert f"--host is '{host}', {words}" in line
+    assert "give" in line
+
+
 def test_missing_base_path_ends_the_start(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -11,16 +11,31 @@ from tl.errors import PredictionError
 if TYPE_CHECKING:
     from pipelines.predict import Prediction
 
+_FILE = click.Path(path_type=Path)
+
 
 @click.command()
 @click.argument("target", metavar="MODEL_OR_URL")
 @click.argument("pictures", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option(
+    "--ca", type=_FILE, help="PEM file of who signed the server's certificate. [default: whom "
+    "this machine trusts]",
+)  # fmt: skip
+@click.option("--certificate", type=_FILE, help="PEM file that proves to the server who asks.")
+@click.option("--key", type=_FILE, help="PEM file of the private key of --certificate.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, one list.")
-def predict(target: str, pictures: tuple[Path, ...], as_json: bool) -> None:
+def predict(
+    target: str,
+    pictures: tuple[Path, ...],
+    ca: Path | None,
+    certificate: Path | None,
+    key: Path | None,
+    as_json: bool,
+) -> None:
     """Ask an exported model or a running server about pictures.
 
     MODEL_OR_URL is models/NAME, models/NAME/VERSION, http://HOST:PORT/NAME or
-    grpc://HOST:PORT/NAME.
+    grpc://HOST:PORT/NAME; with TLS https://HOST:PORT/NAME or grpcs://HOST:PORT/NAME.
     """
     if not target.startswith("http"):  # HTTP needs no TensorFlow
         from tl.cli.quiet import start_keras
@@ -28,7 +43,7 @@ def predict(target: str, pictures: tuple[Path, ...], as_json: bool) -> None:
         start_keras()
     from pipelines.predict import predict as run
 
-    predictions, faults = run(target, pictures)
+    predictions, faults = run(target, pictures, ca=ca, certificate=certificate, key=key)
     _show(predictions, as_json)
     for fault in faults[:-1]:
         click.echo(f"error: {fault}", err=True)

@@ -15,6 +15,7 @@ from tl.problem import Problem
 
 TOP_K = 5
 NO_CAUTION = Caution()
+_ANIMATED, _ALPHA = 0x02, 0x10  # in the head of a WebP
 IMAGE_FEATURE = "image_bytes"  # of the tf.Example that `classify` and `regress` take
 Run = Callable[[Any], tuple[Any, Any]]
 """float32 (batch, height, width, 3) in [0, 255] -> (logits or values (batch, n_outputs), features
@@ -28,7 +29,7 @@ def decode_image(data: Any) -> Any:
     levels. WebP goes its own way because `decode_image` refuses alpha in it.
     """
     # Padded, so that a few bytes of anything get the decoder's words and not those of `substr`.
-    header = tf.strings.substr(tf.strings.join([data, bytes(12)]), 0, 12)
+    header = tf.strings.substr(tf.strings.join([data, bytes(21)]), 0, 21)
     is_jpeg = tf.strings.substr(header, 0, 3) == b"\xff\xd8\xff"
     is_webp = (tf.strings.substr(header, 0, 4) == b"RIFF") & (
         tf.strings.substr(header, 8, 4) == b"WEBP"
@@ -42,7 +43,8 @@ def decode_image(data: Any) -> Any:
         return turn_upright(image, jpeg_orientation(data))
 
     def webp() -> Any:
-        return tf.io.decode_webp(data)[0, :, :, :3]  # the first frame, without alpha
+        # The first frame, without alpha.
+        return tf.io.decode_webp(_with_memory_for_alpha(data, header))[0, :, :, :3]
 
     def jxl() -> Any:
         image = tf.io.decode_jxl(data)
@@ -58,6 +60,30 @@ def decode_image(data: Any) -> Any:
     image = tf.case([(is_jpeg, jpeg), (is_webp, webp), (is_jxl, jxl)], default=other)
     image.set_shape([None, None, 3])
     return image
+
+
+def _with_memory_for_alpha(data: Any, header: Any) -> Any:
+    """Let the head of an animated WebP say that it has alpha.
+
+    TensorFlow (2.21) decodes its frames with alpha in any case, and where the head says that there
+    is none it writes beyond the memory that it has for them.
+
+    Args:
+        data: one file, scalar string.
+        header: its first 21 bytes, or as many with zeros behind them.
+    """
+    flags = tf.io.decode_raw(tf.strings.substr(header, 20, 1), tf.uint8)[0]
+    is_animated = (tf.strings.substr(header, 12, 4) == b"VP8X") & (
+        tf.bitwise.bitwise_and(flags, tf.constant(_ANIMATED, tf.uint8)) > 0
+    )
+
+    def changed() -> Any:
+        with_alpha = tf.constant([bytes([value | _ALPHA]) for value in range(256)])
+        flag = tf.gather(with_alpha, tf.cast(flags, tf.int32))
+        rest = tf.strings.substr(data, 21, tf.strings.length(data) - 21)
+        return tf.strings.join([tf.strings.substr(data, 0, 20), flag, rest])
+
+    return tf.cond(is_animated, changed, lambda: data)
 
 
 def centre_view(image: Any, size: tuple[int, int]) -> Any:

@@ -4,16 +4,8 @@ import json
 from pathlib import Path
 
 Curves = dict[str, dict[str, list[tuple[float, float]]]]
-SHOWN = (
-    "loss",
-    "val_loss",
-    "accuracy",
-    "val_accuracy",
-    "micro_f1",
-    "val_micro_f1",
-    "mae",
-    "val_mae",
-)
+PAIRS = tuple((name, f"val_{name}") for name in ("loss", "accuracy", "micro_f1", "mae"))
+SHOWN = tuple(name for pair in PAIRS for name in pair)
 
 
 def read_curves(journal: Path) -> Curves:

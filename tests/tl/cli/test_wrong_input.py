@@ -242,6 +242,13 @@ OTHERS: dict[str, tuple[tuple[str, ...], int, tuple[str, ...]]] = {
     "predict without a model": (("predict", "gone", "{picture}"), 2, ("no model at gone",)),
     "predict without the picture": (("predict", "{model}", "gone.jpg"), 1, ("gone.jpg", "No such")),
     "predict text": (("predict", "{model}", "{text}"), 1, ("text.jpg", "not a picture")),
+    "predict with the key of a folder": (
+        ("predict", "{model}", "{picture}", "--key", "key.pem"), 2, ("--key is for a server",),
+    ),
+    "predict with the ca of a server in the clear": (
+        ("predict", "http://127.0.0.1:9/colours", "{picture}", "--ca", "ca.pem"), 1,
+        ("ca is for TLS", "https://127.0.0.1:9"),
+    ),
     "predict by a dead server": (
         ("predict", "http://127.0.0.1:9/colours", "{picture}"), 1, ("127.0.0.1:9",),
     ),

@@ -220,6 +220,24 @@ def test_more_than_five_classes_are_answered_with_the_best_five() -> None:
         assert np.allclose(scores, row[best], atol=1e-6)
 
 
+@pytest.mark.parametrize("alpha", [False, True])
+def test_animated_webp_is_its_first_frame_and_stays_within_its_memory(alpha: bool) -> None:
+    import tensorflow as tf
+
+    from tl.export.graph import decode_image
+
+    picture = with_alpha(PHOTO) if alpha else PHOTO
+    moving = saved(
+        picture, "WEBP", lossless=True, exact=True, save_all=True,
+        append_images=[picture.rotate(180)] * 20,
+    )  # fmt: skip
+
+    # The decoder wrote beyond its memory for each opaque one, which ended the process soon.
+    for _ in range(20):
+        decoded = decode_image(tf.constant(moving)).numpy()
+    assert np.array_equal(decoded, np.asarray(PHOTO))
+
+
 @pytest.mark.parametrize("data", [b"", b"x", b"hello", b"\xff\xd8\xff", b"RIFF....WEBP"])
 def test_bytes_that_are_no_picture_get_the_decoders_words(data: bytes) -> None:
     import tensorflow as tf
