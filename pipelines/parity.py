@@ -77,18 +77,21 @@ class ParityCheck:
         self._answers = self._folder / "answers.npz"
         self._log = self._folder / "log.txt"
         self._lines: list[str] = []  # of stdout, where the addresses come once it is ready
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "pipelines.parity_process", base, pictures, self._answers],
-            stdout=subprocess.PIPE, stderr=self._log.open("w"), text=True,
-            # This process may hold all memory of the GPU.
-            env={**os.environ, "CUDA_VISIBLE_DEVICES": "-1"},
-        )  # fmt: skip
-        threading.Thread(target=self._read, daemon=True).start()
+        with self._log.open("w") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "pipelines.parity_process", base, pictures, self._answers],
+                stdout=subprocess.PIPE, stderr=log, text=True,
+                # This process may hold all memory of the GPU.
+                env={**os.environ, "CUDA_VISIBLE_DEVICES": "-1"},
+            )  # fmt: skip
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
 
     def _read(self) -> None:
         assert self._process.stdout is not None
-        for line in self._process.stdout:
-            self._lines.append(line.rstrip())
+        with self._process.stdout as lines:
+            for line in lines:
+                self._lines.append(line.rstrip())
 
     def finish(self, onlooker: Onlooker, caution: Caution) -> dict[str, Any]:
         """Wait for the process, ask its server, and compare.
@@ -139,6 +142,7 @@ class ParityCheck:
                 self._process.wait(20)
             self._process.kill()
         self._process.wait()
+        self._reader.join()
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def _addresses(self) -> tuple[str, str]:
