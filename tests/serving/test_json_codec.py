@@ -175,7 +175,7 @@ def test_bare_words_for_what_json_has_no_number_for() -> None:
 def test_lists_nested_too_deeply_are_refused_and_not_a_crash() -> None:
     deep = b"[" * 100_000
 
-    with pytest.raises(InvalidArgument, match="nested too deeply"):
+    with pytest.raises(InvalidArgument, match="nested 100,001 levels deep"):
         parse_document(b'{"inputs": ' + deep)
     with pytest.raises(InvalidArgument, match="nested deeper than 63"):
         array_from_json(json.loads("[" * 64 + "1" + "]" * 64), "float")
