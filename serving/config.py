@@ -11,6 +11,7 @@ from pathlib import Path
 
 from serving.errors import UsageError
 
+MOST_JSON_DEPTH = 1024  # as deep as orjson reads
 METRICS_PATH = "/monitoring/prometheus/metrics"  # where TF Serving has it
 
 
@@ -208,6 +209,7 @@ class ServerConfig:
     grpc_arguments: tuple[tuple[str, str | int], ...] = ()
     rest_most_bytes: int = 2**28  # of a body, as it is sent and unpacked
     rest_most_head_bytes: int = 2**16
+    rest_most_json_depth: int = MOST_JSON_DEPTH  # of lists and objects in each other
     rest_read_s: float = 60.0  # for a body to come in
     rest_most_connections: int = 1000
     rest_timeout_ms: int = 30_000  # for the model alone, not for reading the request
@@ -245,6 +247,11 @@ class ServerConfig:
         ):
             if not value > 0:
                 raise UsageError(f"{flag} is {value}: give more than 0")
+        if not 1 <= self.rest_most_json_depth <= MOST_JSON_DEPTH:
+            raise UsageError(
+                f"--rest_api_max_json_depth is {self.rest_most_json_depth}: give a number from 1 "
+                f"to {MOST_JSON_DEPTH}, which is as deep as JSON is read"
+            )
         _check_at_least(
             0,
             {

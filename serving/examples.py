@@ -1,14 +1,14 @@
 """The examples of Classify and Regress requests, from JSON or protobuf to serialised tf.Examples.
 
 Where a request has a context, its features are those of every example that lacks them.
+Nothing here knows TensorFlow: also the process that reads large JSON comes by.
 """
 
 from collections.abc import Mapping
 from typing import Any
 
-from tensorflow.core.example import example_pb2
-
 from serving.errors import InvalidArgument
+from serving.example_proto import Example
 from serving.json_document import show, type_name
 from serving.json_tensor import array_from_json, is_base64
 
@@ -50,7 +50,7 @@ def examples_from_input(message: Any) -> list[bytes]:
 def _serialised(example: Any, context: Any | None) -> bytes:
     if context is None:
         return bytes(example.SerializeToString())
-    both = example_pb2.Example()
+    both = type(context)()
     both.CopyFrom(context)
     both.MergeFrom(example)  # features of one name are replaced
     return bytes(both.SerializeToString())
@@ -59,13 +59,15 @@ def _serialised(example: Any, context: Any | None) -> bytes:
 def _example(value: object) -> Any:
     if not isinstance(value, dict):
         raise InvalidArgument(f"Example must be JSON object but got JSON {type_name(value)}")
-    example = example_pb2.Example()
+    example = Example()
     for name, content in value.items():
         if not _is_utf8(name):
             raise InvalidArgument(f"the name of a feature is not UTF-8: {show(name)}")
         feature = example.features.feature[name]
-        for one in content if isinstance(content, list) else [content]:
-            _add(feature, name, one)
+        values = content if isinstance(content, list) else [content]
+        if not _add_alike(feature, values):
+            for one in values:
+                _add(feature, name, one)
     return example
 
 
@@ -73,6 +75,20 @@ def _is_utf8(text: str) -> bool:
     try:
         text.encode()
     except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _add_alike(feature: Any, values: list[Any]) -> bool:
+    """Add values of one type in a C loop; False, and nothing is added, where something is off."""
+    types = set(map(type, values))
+    if types == {float}:
+        feature.float_list.value.extend(values)
+    elif types == {int} and min(values) in _INT64 and max(values) in _INT64:
+        feature.int64_list.value.extend(values)
+    elif types == {str}:
+        feature.bytes_list.value.extend(array_from_json(values, "string"))
+    else:
         return False
     return True
 

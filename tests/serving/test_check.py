@@ -113,6 +113,14 @@ def test_folders_of_logs_that_are_made_later_are_no_fault(folder: Path) -> None:
     assert not (folder / "log").exists()
 
 
+def test_wrong_flags_are_refused_too(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([str(folder), "--check", "--rest_api_max_json_depth=2000"]) == 2
+    assert capsys.readouterr().err == (
+        "error: --rest_api_max_json_depth is 2000: give a number from 1 to 1024, which is as deep "
+        "as JSON is read\n"
+    )
+
+
 def test_it_is_quick_and_takes_no_port(folder: Path) -> None:
     code = (
         "import sys; from serving.server import main; code = main(sys.argv[1:]);"

@@ -4,11 +4,16 @@ import base64
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from tensorflow.core.example import example_pb2
 from tensorflow_serving.apis import input_pb2
 
 from serving.errors import InvalidArgument
 from serving.examples import examples_from_input, examples_from_json
+
+FLOATS = st.floats(width=32, allow_nan=False)
+INTEGERS = st.integers(-(2**63), 2**63 - 1)
 
 
 def features(serialised: bytes) -> dict[str, Any]:
@@ -34,6 +39,27 @@ def test_json_values_have_the_types_of_tensorflow_serving() -> None:
         "b": ("bytes_list", [b"\xff\x00"]),
     }
     assert features(other) == {"f": ("float_list", [1.0, 2.0])}
+
+
+@given(
+    st.lists(
+        st.dictionaries(
+            st.text(), st.lists(FLOATS) | st.lists(INTEGERS) | st.lists(st.text()) | INTEGERS
+        ),
+        min_size=1,
+    )
+)
+def test_examples_are_read_by_tensorflow_as_they_were_written(examples: list[Any]) -> None:
+    for example, serialised in zip(
+        examples, examples_from_json({"examples": examples}), strict=True
+    ):
+        found = example_pb2.Example.FromString(serialised).features.feature
+        assert set(found) == set(example)
+        for name, value in example.items():
+            kind = found[name].WhichOneof("kind")
+            read = list(getattr(found[name], kind).value) if kind else []
+            values = value if isinstance(value, list) else [value]
+            assert read == [one.encode() if isinstance(one, str) else one for one in values]
 
 
 def test_context_fills_in_what_an_example_lacks() -> None:
@@ -76,6 +102,13 @@ def test_plain_list_of_protobuf_examples() -> None:
         ({"examples": [{"a": {"x": 1}}]}, "Feature: a has element with unexpected JSON type: Obj"),
         ({"examples": [{"a": [1, 2.5]}]},
          "Unexpected element type in feature: a expecting type: int64"),
+        ({"examples": [{"a": [1, True, 2**63]}]},
+         "Feature: a has uint64 element. Only int64 is supported."),
+        ({"examples": [{"a": [1, 2, -(2**63) - 1]}]},
+         "Feature: a has uint64 element. Only int64 is supported."),
+        ({"examples": [{"a": ["x", {"b64": "?"}]}]}, "Unable to base64 decode"),
+        ({"examples": [{"a": ["x", 1]}]},
+         "Unexpected element type in feature: a expecting type: bytes"),
         ({"examples": [{"a": 2**63}]}, "Feature: a has uint64 element. Only int64 is supported."),
         ({"examples": [{"a\udc80": []}]}, "the name of a feature is not UTF-8"),
     ],

@@ -72,6 +72,7 @@ def test_flags_reach_what_they_are_for() -> None:
         "--grpc_channel_arguments=grpc.max_connection_age_ms=2000,grpc.primary_user_agent=x",
         "--load_retry_interval_micros=1500000",
         "--num_request_iterations_for_warmup=2",
+        "--rest_api_max_json_depth=64",
     )
 
     assert (config.load.intra_op_parallelism, config.load.inter_op_parallelism) == (3, 1)
@@ -81,6 +82,7 @@ def test_flags_reach_what_they_are_for() -> None:
         ("grpc.primary_user_agent", "x"),
     )
     assert (config.load_retry_s, config.load.warmup_iterations) == (1.5, 2)
+    assert (config.rest_most_json_depth, parse("models").rest_most_json_depth) == (64, 1024)
 
 
 def test_file_of_models_wins_over_the_one_that_the_image_always_names() -> None:
@@ -159,6 +161,8 @@ def test_batching_is_asked_for_forbidden_or_left_to_the_model(tmp_path: Path) ->
         (("models", "--max_picture_pixels=0"), "--max_picture_pixels is 0: give at least 1"),
         (("models", "--allow_ops=WriteFile,PrntV2"), "has 'PrntV2', .* did you mean PrintV2?"),
         (("models", "--allow_ops=MatMul,WriteFile"), "'MatMul', .* all others are allowed anyway"),
+        (("models", "--rest_api_max_json_depth=0"), "depth is 0: give a number from 1 to 1024"),
+        (("models", "--rest_api_max_json_depth=1025"), "as deep as JSON is read"),
         (("models", "--grpc_max_threads=-1"), "--grpc_max_threads is -1: give at least 1"),
         (
             (

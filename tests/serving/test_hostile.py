@@ -94,10 +94,10 @@ def test_numbers_of_thousands_of_digits_are_refused(server: Any) -> None:
 def test_fault_in_the_process_of_json_does_not_end_it() -> None:
     process = JsonProcess()
     try:
-        with pytest.raises(ModelError, match="internal error: AttributeError"):
-            process.read(1, "s", {})  # type: ignore[arg-type]
+        with pytest.raises(ModelError, match="internal error: TypeError"):
+            process.do(parse_document, 1)
         child = process._process
-        assert process.write({"y": np.ones(1)}, "column") == b'{"outputs":[1.0]}'
+        assert process.do(parse_document, b'{"a": 1}') == {"a": 1}
         assert process._process is child
     finally:
         process.close()

@@ -1,5 +1,7 @@
+import base64
 import json
 import math
+import random
 import struct
 from typing import Any
 
@@ -173,10 +175,21 @@ def test_bare_words_for_what_json_has_no_number_for() -> None:
 def test_lists_nested_too_deeply_are_refused_and_not_a_crash() -> None:
     deep = b"[" * 100_000
 
-    with pytest.raises(InvalidArgument, match="nested too deeply"):
+    with pytest.raises(InvalidArgument, match="nested 100,001 levels deep"):
         parse_document(b'{"inputs": ' + deep)
     with pytest.raises(InvalidArgument, match="nested deeper than 63"):
         array_from_json(json.loads("[" * 64 + "1" + "]" * 64), "float")
+
+
+def test_long_base64_is_read_like_short() -> None:
+    data = random.Random(0).randbytes(2_000_000)
+    text = base64.b64encode(data).decode()
+
+    for written in (text, text.rstrip("="), "\n".join([text[:999], text[999:]])):
+        assert array_from_json({"b64": written}, "string").item() == data
+    for wrong in (text[:-2] + "?" + text[-1:], text[: 2**20 - 2] + "==" + text[2**20 :]):
+        with pytest.raises(InvalidArgument, match="Unable to base64 decode"):
+            array_from_json({"b64": wrong}, "string")
 
 
 ONE = {"x": "float"}

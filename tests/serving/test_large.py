@@ -1,8 +1,9 @@
 """Large tensors: other requests go on meanwhile, and the answers are those of small ones."""
 
+import base64
 import itertools
 import json
-import os
+import random
 import signal
 import statistics
 import threading
@@ -17,9 +18,11 @@ import pytest
 import tensorflow as tf
 from tensorflow_serving.apis import predict_pb2
 
-from serving.errors import InvalidArgument, Overloaded, Unimplemented
-from serving.json_process import JsonProcess, are_large_outputs, is_large_body
+from serving.json_size import is_large_body
 from serving.tensor_proto import array_to_proto, arrays_from_protos
+
+from .conftest import START_TIMEOUT_S
+from .example_models import build_examples
 
 MANY = 2_000_000
 LARGE_JSON = b'{"instances": [' + b",".join([b"1.5"] * (3 * MANY)) + b"]}"
@@ -45,6 +48,66 @@ def delays_while(server: Any, work: Callable[[], None]) -> tuple[list[float], in
     done.set()
     other.join()
     return delays, next(times)
+
+
+def as_json(value: bytes, signature: bytes = b"echo") -> bytes:
+    return b'{"signature_name": "%s", "instances": [%s]}' % (signature, value)
+
+
+def examples(signature: bytes, example: bytes, count: int) -> bytes:
+    text = b",".join([example] * count)
+    return b'{"signature_name": "%s", "examples": [%s]}' % (signature, text)
+
+
+def picture(size: int) -> bytes:
+    return b'{"b64": "%s"}' % base64.b64encode(random.Random(0).randbytes(size * 3 // 4))
+
+
+MB = 10**6
+# Where they go, and what they are made of. Read in one step, those of strings and lists hold up
+# others for 0.2 s and more; those of examples, read by a loop, make all of them five times as slow.
+LARGE: dict[str, tuple[str, Callable[[], bytes]]] = {
+    "numbers of a feature": ("examples:regress", lambda: examples(
+        b"regress", b'{"x": 0.25, "y": [%s]}' % b",".join([b"0.5"] * 5 * MB), 1)),
+    "strings of a feature": ("examples:regress", lambda: examples(
+        b"regress", b'{"x": 0.25, "y": [%s]}' % b",".join([b'"abc"'] * 2 * MB), 1)),
+    "examples": ("examples:classify", lambda: examples(b"classify", b'{"x": 0.25}', 300_000)),
+    "spaces": ("numbers:predict", lambda: as_json(b" " * 240 * MB + b'"a"')),
+    "escapes": ("numbers:predict", lambda: as_json(b'"%s"' % (b"\\u00e9" * 30 * MB))),
+    "escapes and more behind": ("numbers:predict", lambda: as_json(
+        b'"%s"]} and more' % (b"\\u00e9" * 4 * MB))),
+    "bytes that are no UTF-8": ("numbers:predict", lambda: as_json(
+        b'"%s"' % (b"\xff" * 30 * MB))),
+    "a picture": ("flowers:predict", lambda: b'{"instances": [%s]}' % picture(120 * MB)),
+    "lists in lists": ("numbers:predict", lambda: as_json(
+        b'"a"], "x": [%s' % b",".join([b"[" * 1000 + b"]" * 1000] * 5000))),
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def with_examples(server: Any, models: Path, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """The shared server, with a model of examples."""
+    aside = tmp_path_factory.mktemp("aside") / "examples"
+    build_examples(aside / "1")
+    aside.rename(models / "examples")
+    end_s = time.monotonic() + START_TIMEOUT_S
+    while server.call("/v1/models/examples")[0] != 200 or server.call("/readyz")[0] != 200:
+        assert time.monotonic() < end_s
+        time.sleep(0.1)
+    return server
+
+
+@pytest.mark.parametrize("kind", LARGE)
+def test_small_requests_go_on_beside_large_json_of_every_kind(
+    with_examples: Any, kind: str
+) -> None:
+    path, make = LARGE[kind]
+    body = make()
+
+    delays, count = delays_while(with_examples, lambda: post(with_examples, body, path))
+
+    assert statistics.median(delays) < 0.05
+    assert sorted(delays)[-3] < 0.2, f"{count} large, {len(delays)} small"
 
 
 def large_message(type_name: str) -> bytes:
@@ -83,11 +146,11 @@ def test_small_requests_go_on_beside_large_ones(server: Any, kind: str) -> None:
     assert sorted(delays)[-3] < 0.2, f"{count} large, {len(delays)} small"
 
 
-def post(server: Any, body: bytes) -> None:
+def post(server: Any, body: bytes, path: str = "numbers:predict") -> None:
     import http.client
 
     connection = http.client.HTTPConnection(server.rest.removeprefix("http://"), timeout=60)
-    connection.request("POST", "/v1/models/numbers:predict", body)
+    connection.request("POST", f"/v1/models/{path}", body)
     response = connection.getresponse()
     assert response.status == 200
     while response.read(2**20):
@@ -124,36 +187,6 @@ def test_large_json_is_refused_like_small(
 
     assert status == 400
     assert message in answer["error"]
-
-
-def test_pictures_in_base64_are_read_where_they_are() -> None:
-    assert not is_large_body(b'{"instances": [{"b64": "' + b"A" * 10_000_000 + b'"}]}')
-
-
-def test_process_of_json_does_what_the_functions_do_and_is_made_anew_when_it_ends() -> None:
-    process = JsonProcess()
-    try:
-        body = b'{"signature_name": "s", "inputs": {"x": [[1, 2]], "y": "a"}}'
-        types = {"s": {"x": "float", "y": "string"}}
-        name, inputs, answer_format = process.read(body, "default", types)
-        assert (name, answer_format) == ("s", "column")
-        assert inputs["x"].tolist() == [[1.0, 2.0]]
-        assert inputs["y"].item() == b"a"
-        assert process.read(body, "default", {}) == ("s", {}, "row")
-        with pytest.raises(InvalidArgument, match="JSON Parse error"):
-            process.read(b"{", "default", types)
-        with pytest.raises(Unimplemented):
-            process.read(body, "default", {"s": {"x": "variant", "y": "string"}})
-        assert process.write({"y": np.ones(2)}, "row") == b'{"predictions":[1.0,1.0]}'
-
-        assert process._process is not None
-        os.kill(process._process.pid, signal.SIGKILL)
-        process._process.wait()
-        with pytest.raises(Overloaded, match="has ended: try again"):
-            process.write({"y": np.ones(2)}, "row")
-        assert process.write({"y": np.ones(1)}, "column") == b'{"outputs":[1.0]}'
-    finally:
-        process.close()
 
 
 def test_process_of_json_ends_with_the_server(
@@ -200,8 +233,3 @@ def test_one_value_fills_a_large_tensor() -> None:
 
     assert array.shape == (100_000,)
     assert (array == 1).all()
-
-
-def test_outputs_are_large_by_all_their_elements() -> None:
-    assert not are_large_outputs({"a": np.ones(1000)})
-    assert are_large_outputs({"a": np.ones((1000, 100)), "b": np.ones(100_000)})
