@@ -22,7 +22,7 @@ from pipelines.choose import settle_backbone
 from pipelines.contact_sheet import write_sheet
 from pipelines.exported import Exported
 from pipelines.feed import make_feed
-from pipelines.look_closer import look_for_label_errors, write_pages
+from pipelines.look_closer import going_on, look_for_label_errors, write_pages
 from pipelines.plan import Plan
 from pipelines.precision import bfloat16_pays
 from pipelines.publish import Rehearsal, Stopwatch, export_somewhere
@@ -197,7 +197,8 @@ def _run(
             look_for_label_errors(plan, folder, feed, say)
             write_pages(plan, folder, tracker, say)
         with stopwatch("track"):
-            report_run(tracker, folder, trained.records, exported, record)
+            with going_on("writing down what came of the run", say):
+                report_run(tracker, folder, trained.records, exported, record)
             _end(folder, "finished", outcome_of(exported))
             remove_checkpoints(folder / CHECKPOINTS)
             fault = _finish(tracker, "FINISHED")

@@ -1,105 +1,111 @@
-"""Runs whose end the experiment store does not know: unsent, or killed after their export."""
+"""Runs that the experiment store does not know whole: unsent, or with versions not told of.
+
+A run that was killed between export and logging has published a model that neither its record nor
+its journal names; so has `tl export`.
+"""
 
 import dataclasses
-import fcntl
 import json
-import time
 from pathlib import Path
 from typing import Any
 
 from pipelines.exported import Exported
-from pipelines.run_facts import outcome_of
+from pipelines.report import CARD, REPORT
+from pipelines.run_facts import LOG, outcome_of, report_export
 from tl.errors import ConfigError
-from tl.evaluation.measures import headline
 from tl.export.versions import list_versions
-from tl.mlflow_sender import JOURNAL, PROGRESS
-from tl.run_folder import RUNS, read_manifest, read_record, write_record
+from tl.journal import JOURNAL, Event, Journal, is_free, last_event
+from tl.mlflow_sender import PROGRESS
+from tl.run_folder import RUNS, RunRecord, read_manifest, read_record, write_record
 
 
 def unsent_runs() -> list[Path]:
-    """Return the runs here that do not go on and whose journal has lines that were not sent."""
+    """Return the runs here that do not go on and that the store lacks something of."""
     found = []
     for journal in sorted(RUNS.glob(f"*/{JOURNAL}")):
+        folder = journal.parent
         try:
             lines = journal.read_bytes().count(b"\n")
-            sent = json.loads((journal.parent / PROGRESS).read_bytes())["sent"]
+            sent = json.loads((folder / PROGRESS).read_bytes())["sent"]
         except (OSError, ValueError, KeyError):
             lines, sent = 1, 0
-        has_ended = _last_kind(journal) == "end"
-        if (sent < lines or not has_ended) and _is_free(journal):
-            found.append(journal.parent)
+        last = last_event(folder)
+        is_whole = sent >= lines and last.get("kind") == "end"
+        lacks = not is_whole or (last.get("state") != "FINISHED" and _untold_versions(folder))
+        if lacks and lines and is_free(folder):
+            found.append(folder)
     return found
 
 
-def finish_killed(folder: Path) -> Path | None:
-    """Write into a killed run's record and journal that it had published its model.
+def tell_of_exports(folder: Path) -> list[Path]:
+    """Write into a run's record and journal which versions it has published, with their figures.
+
+    A run that was killed or failed after its export counts as finished; one that was stopped stays
+    stopped. Nothing is done to a run that goes on.
+
+    Args:
+        folder: of the run.
 
     Returns:
-        The version's folder; None where the run ended otherwise, goes on, or published nothing.
+        The versions that the journal did not name.
     """
-    journal = folder / JOURNAL
-    if not journal.is_file() or not _is_free(journal) or _last_kind(journal) == "end":
-        return None
+    if not last_event(folder) or not is_free(folder):
+        return []
+    versions = _untold_versions(folder)
+    if not versions:
+        return []
+    record = read_record(folder)
+    journal = Journal(folder)
+    state = "finished" if record.state in ("running", "failed") else record.state
+    if journal.events[-1]["kind"] == "end":
+        journal.write({"kind": "resume"})
+    step = _last_step(journal.events)
+    for version in versions:
+        exported = _exported(version, record)
+        report_export(journal, folder, exported, record, step)
+    for name in (REPORT, CARD, LOG):
+        if (folder / name).is_file():
+            journal.artifact(folder / name)
+    journal.finish("KILLED" if state == "stopped" else "FINISHED")
+    outcome = outcome_of(exported)
+    write_record(folder, dataclasses.replace(record, state=state, outcome=outcome))
+    return versions
+
+
+def _untold_versions(folder: Path) -> list[Path]:
+    """Return the versions of a run that its journal does not name, ascending."""
     try:
         record = read_record(folder)
     except ConfigError:
-        return None
-    if record.outcome.get("saved_model"):
-        return None
-    version = _version_of(Path(record.config.output) / record.name, record.id)
-    if version is None:
-        return None
-    facts = read_manifest(version)
-    exported = Exported(
-        version, facts.get("measured_on", "nothing"), facts.get("metrics", {}),
-        problem=record.problem,
-    )  # fmt: skip
-    now = round(time.time() * 1000)
-    events: list[dict[str, Any]] = [
-        {"kind": "tags", "values": {"tl.saved_model": str(version)}},
+        return []
+    model = (Path(record.config.output) / record.name).resolve()
+    mine = [
+        model / str(number)
+        for number in list_versions(model)
+        if read_manifest(model / str(number)).get("id") == record.id
     ]
-    if exported.metrics:
-        name = f"{exported.measured_on}.{headline(record.problem, exported.metrics)[0]}"
-        events[0]["values"]["tl.headline"] = name
-        figures = {
-            f"{exported.measured_on}.{key}": value
-            for key, value in exported.metrics.items()
-            if isinstance(value, int | float)
-        }
-        events.append({"kind": "metrics", "values": figures, "step": 0})
-    events.append({"kind": "model", "path": str(version), "name": record.name, "step": 0})
-    events.append({"kind": "end", "state": "FINISHED"})
-    with journal.open("r+b") as file:
-        text = file.read()
-        file.truncate(text.rfind(b"\n") + 1)  # half a line that it was killed in
-        file.seek(0, 2)
-        file.writelines(json.dumps({**one, "time_ms": now}).encode() + b"\n" for one in events)
-    write_record(
-        folder, dataclasses.replace(record, state="finished", outcome=outcome_of(exported))
-    )
-    return version
+    if not mine:
+        return []
+    lines = (folder / JOURNAL).read_bytes().split(b"\n")[:-1]
+    told = [json.loads(line) for line in lines if b'"kind": "model"' in line]
+    named = {Path(event["path"]) for event in told}
+    untold = [version for version in mine if version not in named]
+    # A full disk may have taken the journal and not the record.
+    return untold or ([] if record.outcome.get("saved_model") else mine[-1:])
 
 
-def _version_of(model: Path, run: str) -> Path | None:
-    for number in reversed(list_versions(model)):
-        if read_manifest(model / str(number)).get("id") == run:
-            return model / str(number)
-    return None
+def _exported(version: Path, record: RunRecord) -> Exported:
+    facts = read_manifest(version)
+    metrics: dict[str, Any] = facts.get("metrics", {})
+    measured_on = facts.get("measured_on", "nothing")
+    return Exported(version, measured_on, metrics, problem=record.problem)
 
 
-def _last_kind(journal: Path) -> str:
-    try:
-        lines = journal.read_bytes().split(b"\n")[:-1]
-        return str(json.loads(lines[-1])["kind"])
-    except (OSError, ValueError, KeyError, IndexError):
-        return ""
-
-
-def _is_free(journal: Path) -> bool:
-    """Tell whether no process holds the journal."""
-    with journal.open("rb") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            return False
-    return True
+def _last_step(events: tuple[Event, ...]) -> int:
+    steps = [
+        event["step"]
+        for event in events
+        if event["kind"] == "metrics"
+        and not any(key.startswith("system/") for key in event["values"])
+    ]
+    return max(steps, default=0)

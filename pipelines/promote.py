@@ -11,8 +11,9 @@ from typing import Any
 
 from tl.errors import ConfigError, PromotionError, TlError, TrackingError
 from tl.export.versions import list_versions
-from tl.mlflow_models import registered_version, set_alias
-from tl.mlflow_sender import JOURNAL, failure_words, mlflow_client
+from tl.journal import JOURNAL
+from tl.mlflow_models import ensure_experiment, log_model, registered_version, set_alias
+from tl.mlflow_sender import failure_words, mlflow_client
 from tl.promotion import (
     Promotion,
     begin,
@@ -159,31 +160,17 @@ def _carry_out(models: Path, promotion: Promotion, store: Store) -> Promoted:
 def _set_alias(models: Path, promotion: Promotion, store: Store) -> None:
     path = (models / promotion.model / str(promotion.version)).resolve()
     journal = RUNS / promotion.run / JOURNAL if promotion.run else None
+    if journal is not None and journal.is_file():
+        from pipelines.finish_run import tell_of_exports
+
+        tell_of_exports(journal.parent)
+        sync_journal(journal.parent, store)
     try:
         client: Any = mlflow_client(store.uri)
         number = registered_version(client, promotion.model, promotion.version, str(path))
-        if number is None and journal is not None and journal.is_file():
-            sync_journal(journal.parent, store)
-            number = registered_version(client, promotion.model, promotion.version, str(path))
-        if number is None:
-            number = _register(client, promotion, path)
-        set_alias(client, promotion.model, promotion.label, number)
-    except TrackingError:
-        raise
+        if number is None:  # of a run that is not in this folder
+            experiment = ensure_experiment(client, promotion.model, store.artifacts)
+            number = log_model(client, experiment, None, promotion.model, path)
+        set_alias(client, promotion.model, promotion.label, str(number))
     except Exception as error:
         raise TrackingError(f"{store.uri}: {failure_words(error)}") from error
-
-
-def _register(client: Any, promotion: Promotion, path: Path) -> str:
-    """Register a version that no run of this folder did, as of a model from another machine."""
-    from mlflow.exceptions import MlflowException
-
-    from tl.mlflow_models import PATH_TAG, VERSION_TAG
-
-    try:
-        client.create_registered_model(promotion.model)
-    except MlflowException as error:
-        if error.error_code != "RESOURCE_ALREADY_EXISTS":
-            raise
-    tags = {VERSION_TAG: path.name, PATH_TAG: str(path)}
-    return str(client.create_model_version(promotion.model, path.as_uri(), tags=tags).version)

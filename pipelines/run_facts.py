@@ -27,6 +27,7 @@ from tl.tracking import Tracker
 from tl.training.devices import Device
 from tl.training.progress import EpochRecord, Listener, epoch_line, kept_epoch, throughput_unit
 
+LOG = "log.txt"
 UPDATES_S = 0.5
 """Between two lines about updates: a run of a day has as many as a chart can show."""
 
@@ -146,19 +147,39 @@ def report_run(
     draw_curves(records, folder / "curves.png")
     tracker.artifact(folder / "curves.png")
     tracker.image(folder / "curves.png", "curves")
-    tracker.artifact(folder / "log.txt")
+    tracker.artifact(folder / LOG)
     if kept := kept_epoch(records):
         tracker.tags({"tl.kept_epoch": f"{kept.phase} {kept.epoch}"})
-    if exported is None:
-        return
+    if exported is not None:
+        report_export(tracker, folder, exported, record, records[-1].step if records else 0)
+
+
+def report_export(
+    tracker: Tracker, folder: Path, exported: Exported, record: RunRecord, step: int
+) -> None:
+    """Write what a published version is worth to the folder and to the experiment store.
+
+    Args:
+        tracker: of the run.
+        folder: of the run.
+        exported: the version.
+        record: of the run.
+        step: the last one of training.
+    """
     tracker.tags({"tl.saved_model": str(exported.path.resolve())})
     if exported.unreadable:
         path = folder / "unreadable.json"
         known = [tuple(pair) for pair in json.loads(path.read_text())]
         path.write_text(json.dumps([*known, *exported.unreadable], indent=2) + "\n")
         tracker.artifact(path)
-    if not exported.metrics:
-        return
+    if exported.metrics:
+        _report_figures(tracker, folder, exported, record, step)
+    tracker.model(exported.path, record.name, step)
+
+
+def _report_figures(
+    tracker: Tracker, folder: Path, exported: Exported, record: RunRecord, step: int
+) -> None:
     figures = {
         f"{exported.measured_on}.{key}": value
         for key, value in exported.metrics.items()
@@ -169,7 +190,6 @@ def report_run(
             low, high = value
             name = f"{exported.measured_on}.{key.removesuffix('_interval')}"
             figures |= {f"{name}.low": low, f"{name}.high": high}
-    step = records[-1].step if records else 0
     tracker.tags(
         {"tl.headline": f"{exported.measured_on}.{headline(exported.problem, exported.metrics)[0]}"}
     )
@@ -186,7 +206,6 @@ def report_run(
     for name, value in look_figures(folder).items():
         figures[name] = value
     tracker.metrics(figures, step=step)
-    tracker.model(exported.path, record.name, step)
 
 
 def look_figures(folder: Path) -> dict[str, float]:

@@ -15,42 +15,58 @@ PATH_TAG = "tl.saved_model"
 _PYFUNC = Path(__file__).parent / "export" / "pyfunc_model.py"
 
 
-def log_model(client: Any, run_id: str, name: str, saved_model: Path, step: int) -> None:
-    """Log a SavedModel with a run, and register it as the next version of its name.
+def log_model(
+    client: Any, experiment: str, run_id: str | None, name: str, saved_model: Path, step: int = 0
+) -> str | None:
+    """Log a SavedModel, with its run where there is one, and register it as the next version.
 
     Args:
         client: `mlflow.MlflowClient`.
-        run_id: of MLflow.
+        experiment: its id.
+        run_id: of MLflow, or None where the model is of a run elsewhere.
         name: of the model.
         saved_model: the version's folder; its name is its number.
         step: of training, that the model is of.
+
+    Returns:
+        The registry's version; None where the folder has been deleted, as the registry gets no
+        version without a model.
     """
-    number = saved_model.name
-    run = client.get_run(run_id)
-    tags = {VERSION_TAG: number, PATH_TAG: str(saved_model)}
-    logged = _find_logged(client, run.info.experiment_id, run_id, number)
+    number, path = saved_model.name, str(saved_model)
+    tags = {VERSION_TAG: number, PATH_TAG: path}
+    logged = _find_logged(client, experiment, run_id, number)
     if logged is None:
         if not saved_model.is_dir():
-            return  # deleted since; the registry gets no version without a model
+            return None
         logged = client.create_logged_model(
-            run.info.experiment_id, name, source_run_id=run_id, tags=tags, model_type="tl"
+            experiment, name, source_run_id=run_id, tags=tags, model_type="tl"
         )
     if str(logged.status) != "READY":
+        if not saved_model.is_dir():
+            return None
         with tempfile.TemporaryDirectory(prefix="tl-model-") as scratch:
             folder = Path(scratch) / "model"
             _write_pyfunc(saved_model, folder, run_id, logged.model_id)
             client.log_model_artifacts(logged.model_id, str(folder))
         client.finalize_logged_model(logged.model_id, "READY")
-    _link(client, run, logged.model_id, step)
-    if registered_version(client, name, int(number), str(saved_model)) is None:
+    if run_id is not None:
+        _link(client, run_id, logged.model_id, step)
+    mine = [one for one in _versions_of(client, name, number, path) if one.run_id == run_id]
+    if not mine:
         _ensure_registered(client, name)
         client.create_model_version(
             name, f"models:/{logged.model_id}", run_id=run_id, tags=tags, model_id=logged.model_id
         )
+        mine = [one for one in _versions_of(client, name, number, path) if one.run_id == run_id]
+        for twin in mine[1:]:  # of a server so slow that it was asked again
+            client.delete_model_version(name, twin.version)
+    return str(mine[0].version)
 
 
 def registered_version(client: Any, name: str, number: int, path: str) -> str | None:
     """Return the registry's version of a SavedModel, or None.
+
+    Where a version was deleted and another run took its number, the newer one.
 
     Args:
         client: `mlflow.MlflowClient`.
@@ -58,10 +74,37 @@ def registered_version(client: Any, name: str, number: int, path: str) -> str | 
         number: of the SavedModel's folder.
         path: of that folder: several folders of models may share a store.
     """
+    same = _versions_of(client, name, str(number), path)
+    return str(same[-1].version) if same else None
+
+
+def ensure_experiment(client: Any, name: str, artifacts: Path | None) -> str:
+    """Return the id of an experiment, made where it is missing.
+
+    Args:
+        client: `mlflow.MlflowClient`.
+        name: of the experiment.
+        artifacts: where a local store keeps files, or None to leave it to the server.
+    """
+    found = client.get_experiment_by_name(name)
+    if found is not None:
+        return str(found.experiment_id)
+    from mlflow.exceptions import MlflowException
+
+    location = None if artifacts is None else (artifacts / name).as_uri()
+    try:
+        return str(client.create_experiment(name, artifact_location=location))
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":  # made by another run meanwhile
+            raise
+        return str(client.get_experiment_by_name(name).experiment_id)
+
+
+def _versions_of(client: Any, name: str, number: str, path: str) -> list[Any]:
     found = client.search_model_versions(f"name = '{name}'")
-    mine = [one for one in found if one.tags.get(VERSION_TAG) == str(number)]
-    same = [one for one in mine if one.tags.get(PATH_TAG) == path]
-    return str(same[0].version) if same else None
+    wanted = {VERSION_TAG: number, PATH_TAG: path}
+    same = [one for one in found if wanted.items() <= one.tags.items()]
+    return sorted(same, key=lambda one: int(one.version))
 
 
 def set_alias(client: Any, name: str, alias: str, version: str) -> None:
@@ -69,21 +112,21 @@ def set_alias(client: Any, name: str, alias: str, version: str) -> None:
     client.set_registered_model_alias(name, alias, version)
 
 
-def _find_logged(client: Any, experiment: str, run_id: str, number: str) -> Any:
+def _find_logged(client: Any, experiment: str, run_id: str | None, number: str) -> Any:
     found = client.search_logged_models(
         [experiment], filter_string=f"tags.`{VERSION_TAG}` = '{number}'"
     )
     return next((one for one in found if one.source_run_id == run_id), None)
 
 
-def _link(client: Any, run: Any, model_id: str, step: int) -> None:
+def _link(client: Any, run_id: str, model_id: str, step: int) -> None:
     """Say in the run that the model came out of it."""
     from mlflow.entities import LoggedModelOutput
 
-    outputs = getattr(run, "outputs", None)
+    outputs = client.get_run(run_id).outputs
     known = [one.model_id for one in (outputs.model_outputs if outputs else [])]
     if model_id not in known:
-        client.log_outputs(run.info.run_id, [LoggedModelOutput(model_id, step)])
+        client.log_outputs(run_id, [LoggedModelOutput(model_id, step)])
 
 
 def _ensure_registered(client: Any, name: str) -> None:
@@ -96,7 +139,7 @@ def _ensure_registered(client: Any, name: str) -> None:
             raise
 
 
-def _write_pyfunc(saved_model: Path, folder: Path, run_id: str, model_id: str) -> None:
+def _write_pyfunc(saved_model: Path, folder: Path, run_id: str | None, model_id: str) -> None:
     import mlflow
     from mlflow.models import Model, ModelSignature
     from mlflow.types import ColSpec, Schema

@@ -4,23 +4,26 @@ How many lines the store has is noted beside the journal; a line that reached th
 could be noted is recognised there when it is sent again.
 """
 
+import itertools
 import json
 import logging
 import os
-from collections.abc import Iterator
+import tempfile
+import uuid
 from pathlib import Path
 from typing import Any
 
-from tl.mlflow_models import log_model
+from tl.journal import JOURNAL as JOURNAL
+from tl.journal import Event, read_events
+from tl.mlflow_models import ensure_experiment, log_model
 from tl.written_aside import written_aside
 
-JOURNAL = "tracking.jsonl"
 PROGRESS = "tracking.sent.json"
 JOURNAL_TAG = "tl.run"  # finds the run again whose id a killed sender could not note down
 FOLDS_TAG = "tl.folds"  # of the parent of the runs of a cross-validation
 PARAMETER_LENGTH = 6000  # MLflow cuts longer ones; the whole config is an artefact too
+THUMBNAIL = 256  # of pictures in lists, as MLflow makes them
 MOST_METRICS = 1000  # that MLflow takes at once
-Event = dict[str, Any]
 
 
 class MlflowSender:
@@ -39,41 +42,42 @@ class MlflowSender:
         known = json.loads(self._progress.read_text()) if self._progress.is_file() else {}
         self.run_id: str = known.get("run_id", "")
         self._sent: int = known.get("sent", 0)
+        self._place = 0  # in the journal, of the first line that was not sent
+        for _, place in itertools.islice(read_events(folder), self._sent):
+            self._place = place
 
     def send_new_lines(self) -> None:
         """Send every whole line that has not been sent; figures of many steps at once."""
         waiting: list[Any] = []
-        for number, event in enumerate(self._events()):
-            if number < self._sent:
-                continue
+        ends = (0, 0)
+        for number, (event, place) in enumerate(
+            read_events(self._folder, self._place), self._sent + 1
+        ):
             if event["kind"] == "metrics":
                 waiting += _metrics(event)
-                if len(waiting) < MOST_METRICS:
-                    continue
-            for start in range(0, len(waiting), MOST_METRICS):
-                part = waiting[start : start + MOST_METRICS]
-                self._client.log_batch(self.run_id, metrics=part)
-            if event["kind"] == "metrics":
-                self._note(number + 1)
-            else:
-                if waiting:
-                    self._note(number)
-                self.send(event)
-                self._note(number + 1)
-            waiting = []
+                ends = (number, place)
+                if len(waiting) >= MOST_METRICS:
+                    self._send_metrics(waiting, *ends)
+                    waiting = []
+                continue
+            if waiting:
+                self._send_metrics(waiting, *ends)
+                waiting = []
+            self.send(event)
+            self._note(number, place)
         if waiting:
-            self._client.log_batch(self.run_id, metrics=waiting)
-            self._note(number + 1)
+            self._send_metrics(waiting, *ends)
 
-    def _note(self, sent: int) -> None:
-        self._sent = sent
+    def _send_metrics(self, waiting: list[Any], sent: int, place: int) -> None:
+        for start in range(0, len(waiting), MOST_METRICS):
+            part = waiting[start : start + MOST_METRICS]
+            self._client.log_batch(self.run_id, metrics=part)
+        self._note(sent, place)
+
+    def _note(self, sent: int, place: int) -> None:
+        self._sent, self._place = sent, place
         with written_aside(self._progress) as aside:
             aside.write_text(json.dumps({"run_id": self.run_id, "sent": sent}))
-
-    def _events(self) -> Iterator[Event]:
-        text = (self._folder / JOURNAL).read_text(encoding="utf-8")
-        for line in text.split("\n")[:-1]:  # what follows the last newline is still being written
-            yield json.loads(line)
 
     def send(self, event: Event) -> None:
         """Send one line that is no metrics."""
@@ -95,7 +99,8 @@ class MlflowSender:
                 self._image(event)
             case "model":
                 path = Path(event["path"])
-                log_model(self._client, self.run_id, event["name"], path, event["step"])
+                experiment = self._client.get_run(self.run_id).info.experiment_id
+                log_model(self._client, experiment, self.run_id, event["name"], path, event["step"])
             case "end":
                 self._end(event)
 
@@ -139,37 +144,49 @@ class MlflowSender:
         path, key = Path(event["path"]), event["key"]
         if not path.exists():
             return
-        sent = f"images/{key.replace('/', '#')}%step%{event['step']}%"
-        if any(one.path.startswith(sent) for one in self._client.list_artifacts(
-            self.run_id, "images"
-        )):  # fmt: skip
-            return
+        # As `MlflowClient.log_image` names them, but for its random part: sent again, a picture
+        # takes its own place.
+        name = f"{key.replace('/', '~')}+step+{event['step']}+timestamp+{event['time_ms']}"
+        name += f"+{uuid.uuid5(uuid.NAMESPACE_URL, name)}"
         from PIL import Image
 
-        with Image.open(path) as image:
-            self._client.log_image(
-                self.run_id, image.convert("RGB"), key=key, step=event["step"],
-                timestamp=event["time_ms"], synchronous=True,
-            )  # fmt: skip
+        with Image.open(path) as image, tempfile.TemporaryDirectory(prefix="tl-image-") as scratch:
+            picture = image.convert("RGB")
+            picture.save(Path(scratch, f"{name}.png"))
+            picture.thumbnail((THUMBNAIL, THUMBNAIL))
+            picture.save(Path(scratch, f"{name}+compressed.webp"))
+            self._client.log_artifacts(self.run_id, scratch, "images")
+        self._tags({"mlflow.loggedImages": "True"})
 
     def _end(self, event: Event) -> None:
         self._client.set_terminated(self.run_id, event["state"], end_time=event["time_ms"])
-        parent = self._client.get_run(self.run_id).data.tags.get("mlflow.parentRunId")
-        if parent:
+        run = self._client.get_run(self.run_id)
+        self._remove_twins(run)
+        if parent := run.data.tags.get("mlflow.parentRunId"):
             self._sum_up(parent)
 
     def _begin(self, event: Event) -> str:
         """Return the run of this journal, made by a sender that was killed or made now."""
-        experiment = self._experiment(event["experiment"])
+        experiment = ensure_experiment(self._client, event["experiment"], self._artifacts)
         name, when = event["run_name"], event["time_ms"]
-        for run in self._client.search_runs([experiment], f"tags.`{JOURNAL_TAG}` = '{name}'"):
-            if run.info.start_time == when:
-                return str(run.info.run_id)
+        if twins := self._twins(experiment, name, when):
+            return twins[0]
         tags = {JOURNAL_TAG: name}
         if folds := event.get("folds"):
             tags["mlflow.parentRunId"] = self._parent(experiment, folds, when)
         made = self._client.create_run(experiment, start_time=when, tags=tags, run_name=name)
         return str(made.info.run_id)
+
+    def _twins(self, experiment: str, name: str, when: int) -> list[str]:
+        """Return the runs of this journal: of a server so slow that it was asked again, several."""
+        found = self._client.search_runs([experiment], f"tags.`{JOURNAL_TAG}` = '{name}'")
+        return sorted(run.info.run_id for run in found if run.info.start_time == when)
+
+    def _remove_twins(self, run: Any) -> None:
+        name = run.data.tags.get(JOURNAL_TAG)
+        for twin in self._twins(run.info.experiment_id, name, run.info.start_time):
+            if twin != run.info.run_id:
+                self._client.delete_run(twin)
 
     def _parent(self, experiment: str, folds: dict[str, str], when: int) -> str:
         """Return the run that those of a cross-validation lie below."""
@@ -209,13 +226,6 @@ class MlflowSender:
         figures.append(Metric("folds_finished", len(finished), when, len(finished)))
         self._client.log_batch(parent, metrics=figures[:MOST_METRICS])
         self._client.set_terminated(parent, "FINISHED", end_time=when)
-
-    def _experiment(self, name: str) -> str:
-        found = self._client.get_experiment_by_name(name)
-        if found is not None:
-            return str(found.experiment_id)
-        location = None if self._artifacts is None else (self._artifacts / name).as_uri()
-        return str(self._client.create_experiment(name, artifact_location=location))
 
 
 def mlflow_client(uri: str) -> Any:

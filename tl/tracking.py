@@ -1,31 +1,30 @@
 """Tell an experiment store about a run, and lose nothing when it cannot be reached.
 
-Every fact is first a line of ``tracking.jsonl`` in the run's folder. A thread of its own sends
-the lines to MLflow: importing it and making a store take 8 s, which pass beside the training.
-What could not be sent stays in the file, and `sync_journal` sends it later, from where it
-stopped. The run holds a lock on the file, so one process at a time sends, and a run that was killed
-is known from one that goes on.
+Every fact is first a line of the run's journal. A thread of its own sends the lines to MLflow:
+importing it and making a store take 8 s, which pass beside the training. What could not be sent
+stays in the file, and `sync_journal` sends it later, from where it stopped. The run holds the
+journal, so one process at a time sends.
 """
 
-import fcntl
-import json
 import logging
 import os
-import queue
 import threading
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, Literal, Protocol
+from typing import Any, Protocol
 
 from tl.errors import TrackingError
-from tl.mlflow_sender import JOURNAL, MlflowSender, failure_words
+from tl.journal import JOURNAL, Event, Journal, State
+from tl.mlflow_sender import MlflowSender, failure_words
 
 ENVIRONMENT_KEY = "MLFLOW_TRACKING_URI"
 _log = logging.getLogger(__name__)
 
-State = Literal["FINISHED", "FAILED", "KILLED"]
+BATCH_S = 5.0
+"""Between two times that lines are sent: a figure at a time, a store takes 3 % of a core."""
+RETRY_S = 30.0
+"""Before a store that failed is tried again."""
 
 
 class Tracker(Protocol):
@@ -77,10 +76,11 @@ def default_store(environ: Mapping[str, str] = os.environ, here: Path | None = N
     return Store(f"sqlite:///{folder / 'mlflow.db'}", folder / "mlartifacts")
 
 
-class JournalTracker:
+class JournalTracker(Journal):
     """Write the journal, and send it to a store as it grows.
 
-    A journal that is there already is gone on with: the run was killed and goes on.
+    A journal that is there already is gone on with: the run was killed and goes on. A store that
+    fails is tried again from time to time, so that a server may be restarted meanwhile.
 
     Args:
         folder: of the run.
@@ -98,56 +98,26 @@ class JournalTracker:
         run_name: str,
         folds: Mapping[str, str] | None = None,
     ) -> None:
-        self._folder = folder
-        self._journal = folder / JOURNAL
-        self._lines: queue.SimpleQueue[bool] = queue.SimpleQueue()
+        self._news, self._ended = threading.Event(), threading.Event()
         self._failure: Exception | None = None
-        self._writing = threading.Lock()  # what measures the machine writes from its own thread
-        self._store = store
-        self._file = self._journal.open("a", encoding="utf-8")
-        try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # until this process ends
-        except OSError:
-            self._file.close()
-            raise
-        self._known = _cut_off_half_a_line(self._journal)
-        if self._known:
-            self._write({"kind": "resume"})
+        self._folder, self._store = folder, store
+        super().__init__(folder)
+        if self.events:
+            self.write({"kind": "resume"})
         else:
             begin: dict[str, Any] = {"kind": "begin", "experiment": experiment}
             begin |= {"run_name": run_name, **({"folds": dict(folds)} if folds else {})}
-            self._write(begin)
+            self.write(begin)
+        if self.fault is not None:
+            self.close()
+            raise self.fault
         self._thread = threading.Thread(target=self._send_all, name="tracking", daemon=True)
         self._thread.start()
 
-    def parameters(self, values: Mapping[str, Any]) -> None:
-        """Store what decided the run."""
-        self._write({"kind": "parameters", "values": {k: str(v) for k, v in values.items()}})
-
-    def tags(self, values: Mapping[str, str]) -> None:
-        """Store what describes the run."""
-        self._write({"kind": "tags", "values": dict(values)})
-
-    def metrics(self, values: Mapping[str, float], step: int) -> None:
-        """Store figures at a step; those that a run told before it was killed are passed over."""
-        if (step, *sorted(values)) not in self._known:
-            self._write({"kind": "metrics", "values": dict(values), "step": step})
-
-    def artifact(self, path: Path, folder: str = "") -> None:
-        """Store a file, below a folder of the run's artefacts."""
-        self._write({"kind": "artifact", "path": str(path.resolve()), "folder": folder})
-
-    def dataset(self, facts: Mapping[str, Any]) -> None:
-        """Store what the run learned from."""
-        self._write({"kind": "dataset", **facts})
-
-    def image(self, path: Path, key: str, step: int = 0) -> None:
-        """Store a picture that people compare between runs."""
-        self._write({"kind": "image", "path": str(path.resolve()), "key": key, "step": step})
-
-    def model(self, path: Path, name: str, step: int) -> None:
-        """Store an exported version, and register it."""
-        self._write({"kind": "model", "path": str(path.resolve()), "name": name, "step": step})
+    def write(self, event: Event) -> None:
+        """Write a line, and have it sent."""
+        super().write(event)
+        self._news.set()
 
     def finish(self, state: State, timeout_s: float = 60.0) -> None:
         """End the run and wait for the store.
@@ -155,11 +125,18 @@ class JournalTracker:
         Raises:
             TrackingError: the store did not take everything; the journal has it.
         """
-        self._write({"kind": "end", "state": state})
-        self._lines.put(False)
+        self.write({"kind": "end", "state": state})
+        self._ended.set()
+        self._news.set()
         self._thread.join(timeout_s)
         if not self._thread.is_alive():
-            self._file.close()
+            self.close()
+        if self.fault is not None:
+            raise TrackingError(
+                f"the end of {self.path} could not be written ({self.fault.strerror}), so the "
+                f"experiment store lacks it; once there is room, `tl track sync {self._folder}` "
+                "sends what there is, and the model"
+            )
         if self._failure is None and not self._thread.is_alive():
             return
         reason = f"no answer within {timeout_s:.0f} s"
@@ -167,31 +144,28 @@ class JournalTracker:
             reason = failure_words(self._failure)
         raise TrackingError(
             f"the experiment store {self._store.uri} did not take the whole run: {reason}. Nothing "
-            f"is lost: {self._journal} has it, and `tl track sync {self._folder}` sends it later"
+            f"is lost: {self.path} has it, and `tl track sync {self._folder}` sends it later"
         )
 
-    def _write(self, event: dict[str, Any]) -> None:
-        event["time_ms"] = round(time.time() * 1000)
-        line = json.dumps(event) + "\n"
-        with self._writing:
-            if self._file.closed:  # a figure of the machine that came too late
-                return
-            self._file.write(line)
-            self._file.flush()
-        self._lines.put(True)
-
     def _send_all(self) -> None:
-        try:
-            sender = MlflowSender(self._folder, self._store.uri, self._store.artifacts)
-            goes_on = True
-            while goes_on:
-                goes_on = self._lines.get()
-                while goes_on and not self._lines.empty():  # lines that came meanwhile, together
-                    goes_on = self._lines.get()
+        sender, has_ended = None, False
+        while not has_ended:
+            self._news.wait()
+            self._news.clear()
+            has_ended = self._ended.is_set()
+            try:
+                sender = sender or MlflowSender(
+                    self._folder, self._store.uri, self._store.artifacts
+                )
                 sender.send_new_lines()
-        except Exception as error:  # noqa: BLE001 - whatever the store does, training goes on
-            self._failure = error
-            _log.debug("tracking stopped", exc_info=True)
+                self._failure, pause_s = None, BATCH_S
+            except Exception as error:  # noqa: BLE001 - whatever the store does, training goes on
+                sender, self._failure, pause_s = None, error, RETRY_S
+                _log.debug("tracking failed", exc_info=True)
+                # A run that ended meanwhile does not wait for the same failure once more.
+                has_ended = has_ended or self._ended.is_set()
+            if not has_ended:
+                self._ended.wait(pause_s)
 
 
 def sync_journal(folder: Path, store: Store) -> str:
@@ -204,49 +178,22 @@ def sync_journal(folder: Path, store: Store) -> str:
     """
     if not (folder / JOURNAL).is_file():
         raise TrackingError(f"{folder} has no {JOURNAL}; give the folder of a run")
-    with (folder / JOURNAL).open("r+b") as journal:
-        try:
-            fcntl.flock(journal, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise TrackingError(
-                f"{folder} is still running (or another `tl track sync` sends it): wait for its end"
-            ) from None
-        _end_if_killed(journal)
-        try:
-            sender = MlflowSender(folder, store.uri, store.artifacts)
-            sender.send_new_lines()
-        except Exception as error:
-            raise TrackingError(
-                f"the experiment store {store.uri} did not take the run: {failure_words(error)}"
-            ) from error
+    try:
+        journal = Journal(folder)
+    except BlockingIOError:
+        raise TrackingError(
+            f"{folder} is still running (or another `tl track sync` sends it): wait for its end"
+        ) from None
+    except OSError as error:
+        raise TrackingError(f"cannot write to {folder}: {error.strerror or error}") from error
+    try:
+        journal.end_if_killed()
+        sender = MlflowSender(folder, store.uri, store.artifacts)
+        sender.send_new_lines()
+    except Exception as error:
+        raise TrackingError(
+            f"the experiment store {store.uri} did not take the run: {failure_words(error)}"
+        ) from error
+    finally:
+        journal.close()
     return sender.run_id
-
-
-def _cut_off_half_a_line(journal: Path) -> set[tuple[Any, ...]]:
-    """Return what kinds of event, and which metrics at which step, a journal holds."""
-    text = journal.read_bytes()
-    length = text.rfind(b"\n") + 1
-    if length < len(text):
-        os.truncate(journal, length)
-    events = [json.loads(line) for line in text[:length].splitlines()]
-    return {
-        (event["step"], *sorted(event["values"]))
-        if event["kind"] == "metrics"
-        else (event["kind"],)
-        for event in events
-    }
-
-
-def _end_if_killed(journal: IO[bytes]) -> None:
-    """Write the end of a run whose process died, over the line that it was cut off in."""
-    text = journal.read()
-    length = text.rfind(b"\n") + 1
-    if length == 0:  # not even the first line is whole
-        return
-    last = json.loads(text[:length].splitlines()[-1])
-    if last["kind"] != "end":
-        end = {"kind": "end", "state": "KILLED", "time_ms": last["time_ms"]}
-        journal.seek(length)
-        journal.truncate()
-        journal.write(json.dumps(end).encode() + b"\n")
-        journal.flush()

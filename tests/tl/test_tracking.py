@@ -228,12 +228,12 @@ def test_sending_that_was_killed_goes_on_without_a_second_run(
     notes = MlflowSender._note
     count = 0
 
-    def note_some(self: Any, number: int) -> None:
+    def note_some(self: Any, number: int, place: int) -> None:
         nonlocal count
         count += 1
         if count == sent:
             raise Killed
-        notes(self, number)
+        notes(self, number, place)
 
     with monkeypatch.context() as patch:
         patch.setattr(MlflowSender, "_note", note_some)

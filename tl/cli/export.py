@@ -4,6 +4,7 @@ import click
 
 from tl.cli.finetune import unreadable_lines
 from tl.cli.shown_path import shown_path
+from tl.errors import TrackingError
 
 
 @click.command()
@@ -18,9 +19,11 @@ def export(run: str) -> None:
 
     start_keras()
     from pipelines.export import export_run
+    from pipelines.finish_run import tell_of_exports
     from pipelines.reopen import reopen_data
     from tl.evaluation.measures import headline_line
     from tl.run_folder import find_run
+    from tl.tracking import default_store, sync_journal
 
     folder = find_run(run)
     exported = export_run(folder, reopen_data(folder))
@@ -29,3 +32,8 @@ def export(run: str) -> None:
         click.echo(headline_line(exported.problem, exported.metrics, exported.measured_on))
     for line in unreadable_lines(exported.unreadable):
         click.echo(line)
+    tell_of_exports(folder)
+    try:
+        sync_journal(folder, default_store())
+    except TrackingError as error:  # the model is there; the store hears of it later
+        click.echo(f"warning: {error}; tl track sync {folder.name} tries again", err=True)

@@ -2,6 +2,7 @@
 
 import click
 
+from tl.cli.shown_path import shown_path
 from tl.errors import TrackingError
 
 
@@ -15,22 +16,23 @@ def track() -> None:
 def sync(runs: tuple[str, ...]) -> None:
     """Send what the journals of RUNS have and the store has not; nothing is sent twice.
 
-    Without RUNS, of all below runs/ that are not whole in the store. A run that was killed after
-    its export is told of its model.
+    Without RUNS, of all below runs/ that are not whole in the store. A run that was killed between
+    its export and its end is finished, with its figures and its model.
     """
-    from pipelines.finish_run import finish_killed, unsent_runs
+    from pipelines.finish_run import tell_of_exports, unsent_runs
     from tl.run_folder import find_run
     from tl.tracking import default_store, sync_journal
 
     folders = [find_run(run) for run in runs] if runs else unsent_runs()
     if not folders:
-        click.echo("nothing to send: the store has all runs")
-    failed: list[str] = []
+        click.echo("nothing to send: the store has all runs that are below runs/")
+    store, failed = default_store(), []
     for folder in folders:
         try:
-            if version := finish_killed(folder):
-                click.echo(f"{folder} was killed after its export: {version} belongs to it")
-            click.echo(f"{folder} is run {sync_journal(folder, default_store())} of the store")
+            for version in tell_of_exports(folder):
+                click.echo(f"{folder} had published {shown_path(version)} and not told of it")
+            run_id = sync_journal(folder, store)
+            click.echo(f"sent  {folder}, in MLflow run {run_id}")
         except TrackingError as error:
             if len(folders) == 1:
                 raise
