@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.exported import Exported
-from pipelines.report import CARD, REPORT
-from pipelines.run_facts import LOG, outcome_of, report_export
+from serving.startup_noise import without_startup_noise
 from tl.errors import ConfigError
 from tl.export.versions import list_versions
 from tl.journal import JOURNAL, Event, Journal, is_free, last_event
@@ -54,6 +53,11 @@ def tell_of_exports(folder: Path) -> list[Path]:
     versions = _untold_versions(folder)
     if not versions:
         return []
+    # With TensorFlow, which those who only send what is there do not wait for.
+    with without_startup_noise():
+        from pipelines.report import CARD, REPORT
+        from pipelines.run_facts import LOG, outcome_of, report_export
+
     record = read_record(folder)
     journal = Journal(folder)
     state = "finished" if record.state in ("running", "failed") else record.state

@@ -54,8 +54,9 @@ def log_model(
     mine = [one for one in _versions_of(client, name, number, path) if one.run_id == run_id]
     if not mine:
         _ensure_registered(client, name)
+        # Not ``models:/...``, which SQL stores look up in the store that is the process's default.
         client.create_model_version(
-            name, f"models:/{logged.model_id}", run_id=run_id, tags=tags, model_id=logged.model_id
+            name, logged.artifact_location, run_id=run_id, tags=tags, model_id=logged.model_id
         )
         mine = [one for one in _versions_of(client, name, number, path) if one.run_id == run_id]
         for twin in mine[1:]:  # of a server so slow that it was asked again
