@@ -2,6 +2,8 @@
 
 import json
 import socket
+import time
+import urllib.request
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,20 @@ NOWHERE = "http://127.0.0.1:9"  # nobody listens there
 def free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         return int(listener.getsockname()[1])
+
+
+def wait_for(address: str, process: Any) -> None:
+    """Wait until a server that is starting answers."""
+    ends = time.monotonic() + 120
+    while True:
+        try:
+            urllib.request.urlopen(address, timeout=5).close()
+        except OSError:
+            assert process.poll() is None, "the server has ended"
+            assert time.monotonic() < ends, "the server does not answer"
+            time.sleep(0.2)
+        else:
+            return
 
 
 def offline(
