@@ -4,6 +4,7 @@ Each function may be called again after it was interrupted: what is there alread
 tags, and nothing is doubled.
 """
 
+import json
 import tempfile
 import warnings
 from importlib.metadata import version as installed
@@ -12,6 +13,7 @@ from typing import Any
 
 VERSION_TAG = "tl.saved_model_version"
 PATH_TAG = "tl.saved_model"
+REGISTERED_TAG = "mlflow.modelVersions"
 _PYFUNC = Path(__file__).parent / "export" / "pyfunc_model.py"
 
 
@@ -56,11 +58,16 @@ def log_model(
         _ensure_registered(client, name)
         # Not ``models:/...``, which SQL stores look up in the store that is the process's default.
         client.create_model_version(
-            name, logged.artifact_location, run_id=run_id, tags=tags, model_id=logged.model_id
-        )
+            name, logged.artifact_location, run_id=run_id, tags=tags,
+            model_id=logged.model_id if run_id else None,  # else it is looked up there, too
+        )  # fmt: skip
         mine = [one for one in _versions_of(client, name, number, path) if one.run_id == run_id]
         for twin in mine[1:]:  # of a server so slow that it was asked again
             client.delete_model_version(name, twin.version)
+    # By which MLflow's page of the model leads to the registry.
+    registered = json.dumps([{"name": name, "version": int(mine[0].version)}])
+    if logged.tags.get(REGISTERED_TAG) != registered:
+        client.set_logged_model_tags(logged.model_id, {REGISTERED_TAG: registered})
     return str(mine[0].version)
 
 
@@ -161,8 +168,6 @@ def _write_pyfunc(saved_model: Path, folder: Path, run_id: str | None, model_id:
 
 def _outputs(saved_model: Path) -> Any:
     """Return the schema of the answers, read from the model's own facts."""
-    import json
-
     from mlflow.types.schema import Array, ColSpec, Schema
 
     facts = json.loads((saved_model / "assets.extra" / "tl.json").read_text())

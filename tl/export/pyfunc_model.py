@@ -46,7 +46,7 @@ class Answers:
 
 
 class SavedModel(Answers, mlflow.pyfunc.PythonModel):  # type: ignore[misc]
-    """In two classes, because MLflow warns of every `predict` without types in a class of its own."""
+    """Of two classes: MLflow warns of a `predict` without types in a class of its own."""
 
 
 def _encoded(picture: bytes | str) -> bytes:

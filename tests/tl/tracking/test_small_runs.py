@@ -72,7 +72,7 @@ def test_what_is_sent_at_once_and_what_is_sent_later_are_the_same(
     assert content(client, first)["status"] == "KILLED"
 
 
-CALLS = range(1, 19)
+CALLS = range(1, 20)
 
 
 @pytest.mark.parametrize("calls", CALLS)

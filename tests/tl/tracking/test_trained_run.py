@@ -188,6 +188,7 @@ def test_model_came_out_of_the_run_and_is_a_version_of_the_registry(
     assert version.source == logged.artifact_location
     assert str(logged.status) == "READY"
     assert logged.source_run_id == run.info.run_id
+    assert json.loads(logged.tags["mlflow.modelVersions"]) == [{"name": "colours", "version": 1}]
 
 
 def test_every_update_of_fine_tuning_is_told_every_half_a_second() -> None:
