@@ -51,6 +51,10 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
         "filterwarnings", "ignore:The ``noload`` loader strategy:DeprecationWarning"
     )
+    # Held back where it comes up, which a thread that changes the filters meanwhile undoes.
+    config.addinivalue_line(
+        "filterwarnings", "ignore:.*An input example was not provided:UserWarning"
+    )
 
 
 def publish_into(run: Path, output: Path) -> None:

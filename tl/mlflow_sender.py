@@ -8,6 +8,7 @@ import itertools
 import json
 import logging
 import os
+import re
 import tempfile
 import uuid
 from pathlib import Path
@@ -246,6 +247,12 @@ def failure_words(error: BaseException) -> str:
             "its database has the schema of another MLflow; after a backup, `mlflow db upgrade "
             "URI` brings it up to date"
         )
+    if "Read timed out" in text or "ReadTimeoutError" in text:
+        return "the server took the request and did not answer in time"
+    if "NewConnectionError" in text or "ConnectTimeoutError" in text:
+        return "nothing answers at that address"
+    if found := re.search(r"too many (\d+) error responses", text):
+        return f"the server answers with error {found[1]}"
     return text.splitlines()[0][:300] if text else type(error).__name__
 
 

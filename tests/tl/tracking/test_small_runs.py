@@ -250,7 +250,10 @@ def test_folder_without_a_journal_is_refused(tmp_path: Path) -> None:
 
 def test_sync_to_an_unreachable_server_says_so(tmp_path: Path) -> None:
     offline(tmp_path, "e").finish("FINISHED")
-    with pytest.raises(TrackingError, match="http://127.0.0.1:9 did not take the run"):
+    with pytest.raises(
+        TrackingError,
+        match="http://127.0.0.1:9 did not take the run: nothing answers at that address",
+    ):
         sync_journal(tmp_path, Store(NOWHERE, None))
 
 
