@@ -6,13 +6,15 @@ Both were measured on test pictures when they were exported; what they share dec
 both are measured on it now.
 """
 
+from pathlib import Path
+
 from pipelines.evaluate import evaluate
 from pipelines.promote import find_exported
 from tl.config import DataConfig
 from tl.errors import ConfigError
 from tl.evaluation.compare import Comparison, compare_predictions
-from tl.evaluation.predictions import PREDICTIONS, read_predictions
-from tl.run_folder import find_run
+from tl.evaluation.predictions import PREDICTIONS, Predictions, read_predictions
+from tl.run_folder import find_run, read_manifest
 
 
 def compare_runs(first: str, second: str, dataset: str | None = None) -> Comparison:
@@ -27,7 +29,7 @@ def compare_runs(first: str, second: str, dataset: str | None = None) -> Compari
         TlError: no such run, or no pictures that both can be measured on.
     """
     if dataset is None:
-        tables = [read_predictions(find_run(one) / PREDICTIONS) for one in (first, second)]
+        tables = [_predictions_of(one) for one in (first, second)]
         return compare_predictions(*tables)
     measured = [
         evaluate(find_exported(one), dataset, data=DataConfig()).predictions
@@ -37,3 +39,12 @@ def compare_runs(first: str, second: str, dataset: str | None = None) -> Compari
     if here is None or there is None:
         raise ConfigError(f"no picture of {dataset} can be read")
     return compare_predictions(here, there)
+
+
+def _predictions_of(run: str) -> Predictions:
+    if (Path(run) / "saved_model.pb").is_file():
+        raise ConfigError(
+            f"{run} is a version's folder: pass --dataset too, to measure both on it, or name its "
+            f"run, {read_manifest(Path(run)).get('id', 'which it does not know')}"
+        )
+    return read_predictions(find_run(run) / PREDICTIONS)

@@ -14,7 +14,7 @@ from tl.config import RunConfig, flatten
 from tl.data.split import read_split
 from tl.errors import ConfigError, DatasetError
 from tl.export.versions import list_versions
-from tl.promotion import read_history, read_labels
+from tl.promotion import Promotion, read_history, read_labels
 from tl.run_folder import RUNS, SPLIT, WEIGHTS, read_manifest
 
 
@@ -93,7 +93,7 @@ def trace(version: Path) -> Lineage:
                 if str(number) == version.name
             ),
             history=tuple(
-                f"{one.when}  {one.label}{f' in place of {one.before}' if one.before else ''}"
+                f"{one.when}  {one.label}{_replaced(one)}"
                 for one in read_history(version.parent.parent)
                 if (one.model, str(one.version)) == (version.parent.name, version.name)
             ),
@@ -143,6 +143,10 @@ def as_plain(lineage: Lineage) -> dict[str, Any]:
     """Return a lineage for JSON."""
     facts = dataclasses.asdict(lineage)
     return {key: str(value) if isinstance(value, Path) else value for key, value in facts.items()}
+
+
+def _replaced(one: Promotion) -> str:
+    return f" in place of {one.before}" if one.before not in (None, one.version) else ""
 
 
 def _toml(value: Any) -> str:

@@ -60,6 +60,8 @@ def verdict(result: "Comparison") -> str:
             f"{name} is better: a difference in {first.name} as large as this would come up by "
             f"chance in {_share(first.p_value)} of such comparisons"
         )
+    if first.difference == 0:
+        return f"no difference in {first.name} on these pictures"
     words = (
         f"the difference in {first.name} is noise: one as large would come up by chance in "
         f"{_share(first.p_value)} of such comparisons"

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from tl.errors import PromotionError
+from tl.errors import ConfigError, PromotionError, nearest
 from tl.run_list import RunRow, as_plain, best_run, choose_runs, list_runs, value_of
 from tl.words import counted
 
@@ -36,7 +36,10 @@ def runs(
     """
     rows = list_runs(Path("runs"))
     if model:
+        models = sorted({row.model for row in rows})
         rows = [row for row in rows if row.model == model]
+        if models and not rows:
+            raise ConfigError(f"no run of a model {model!r}; {nearest(model, models)}")
     chosen = choose_runs(rows, where=where, sort=sort, ascending=ascending)
     labels = _labels(Path("models"))
     shown = chosen[:limit] if limit else chosen
@@ -47,6 +50,9 @@ def runs(
         return
     if not rows:
         click.echo("no runs here: `tl finetune` writes them to runs/ in the folder it is called in")
+        return
+    if not chosen:
+        click.echo(f"none of {counted(len(rows), 'run')} is like this")
         return
     best = best_run(chosen)
     click.echo(_table(shown, labels, best, show))

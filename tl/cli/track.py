@@ -25,7 +25,7 @@ def sync(runs: tuple[str, ...]) -> None:
 
     folders = [find_run(run) for run in runs] if runs else unsent_runs()
     if not folders:
-        click.echo("nothing to send: the store has all runs that are below runs/")
+        click.echo("nothing to send: no run below runs/ has anything that the store lacks")
     store, failed = default_store(), []
     for folder in folders:
         try:
