@@ -76,7 +76,8 @@ def list_runs(folder: Path) -> list[RunRow]:
             if row is None or row[0] != stamp:
                 changed = True
                 try:
-                    summary = _summary(entry.name, orjson.loads(Path(record).read_bytes()))
+                    with open(record, "rb") as file:  # noqa: PTH123
+                        summary = _summary(entry.name, orjson.loads(file.read()))
                 except (OSError, ValueError, KeyError, TypeError, AttributeError):
                     continue
             else:
