@@ -72,7 +72,8 @@ def test_full_disk_stops_nobody_and_loses_no_line(mount_disk: Callable[[str], Pa
     (folder / "filler").write_bytes(b"x" * 57_344)
     for step in range(200):
         journal.metrics({"loss": 1 / (step + 1)}, step=step)
-    assert journal.fault is not None
+    fault = journal.fault
+    assert fault is not None
     assert len((folder / JOURNAL).read_bytes()) <= 8192
 
     (folder / "filler").unlink()

@@ -30,6 +30,7 @@ from tests.tl.tracking.small_runs import (
 from tl import tracking
 from tl.errors import TrackingError
 from tl.journal import JOURNAL
+from tl.mlflow_sender import MlflowSender
 from tl.tracking import JournalTracker, Store, sync_journal
 
 
@@ -129,14 +130,14 @@ def test_server_that_is_away_for_a_while_gets_everything_from_the_run_itself(
     monkeypatch.setattr(tracking, "RETRY_S", 0.2)
     monkeypatch.setattr(tracking, "BATCH_S", 0.05)
     failures = [ConnectionError("away")] * 3
-    real = tracking.MlflowSender.send_new_lines
+    real = MlflowSender.send_new_lines
 
     def send(self: Any) -> None:
         if failures and self._sent >= 3:
             raise failures.pop()
         real(self)
 
-    monkeypatch.setattr(tracking.MlflowSender, "send_new_lines", send)
+    monkeypatch.setattr(MlflowSender, "send_new_lines", send)
     tracker = JournalTracker(folder, store, "away", "run")
     write_run(tracker, folder)
     ends = time.monotonic() + 20
