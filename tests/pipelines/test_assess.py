@@ -79,7 +79,7 @@ def test_corruptions_are_measured_beside_the_clean_pictures(trained: Any, served
     examples = list(trained.plan.data.pictures.examples)
     measured = measure(served, examples, question_of(record))
     found = assess(
-        served, measured, question_of(record), cuts={}, outside={}, robustness=20, error_rate=0.05
+        served, measured, question_of(record), cuts={}, outside={}, robustness=20, caution={}
     )["robustness"]
     assert found["figure"] == "top_1_accuracy"
     assert found["n_pictures"] == 20
