@@ -17,7 +17,7 @@ from pipelines.caution import outside_views
 from pipelines.exported import EVALUATION
 from pipelines.measured import Measured
 from tl.data.example import Side
-from tl.data.prepare import PreparedData
+from tl.data.prepare import PreparedData, ReadablePictures
 from tl.evaluation.caution import Caution
 from tl.evaluation.measures import Question
 from tl.evaluation.predictions import PREDICTIONS, Predictions, write_predictions
@@ -50,7 +50,7 @@ def keep_predictions(folder: Path, data: PreparedData, side: Side, measured: Mea
             truth=measured.truth,
             answers=measured.answers,
             extras=measured.extras,
-            cuts=cuts_of(data, places),
+            cuts=cuts_of(pictures, places),
         ),
         folder / PREDICTIONS,
     )
@@ -80,7 +80,7 @@ def find_out(
             served,
             measured,
             Question(record.problem, record.class_names, record.training_values),
-            cuts=cuts_of(data, data.places(side)[measured.places]),
+            cuts=cuts_of(data.pictures, data.places(side)[measured.places]),
             outside=outside_views(record, data.side(side)),
             robustness=config.robustness,
             caution=caution.facts,
@@ -104,9 +104,8 @@ def keep_findings(
         aside.write_text(json.dumps(facts, indent=2, ensure_ascii=False) + "\n")
 
 
-def cuts_of(data: PreparedData, places: Any) -> dict[str, list[str]]:
+def cuts_of(pictures: ReadablePictures, places: Any) -> dict[str, list[str]]:
     """Return the ways to cut some pictures into parts: their group, folder and size."""
-    pictures = data.pictures
     some = pictures.examples.take(places)
     cuts = {}
     if some.groups is not None:
