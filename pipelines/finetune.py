@@ -195,7 +195,7 @@ def _run(
             exported = export_somewhere(folder, plan.data, device, say)
         with stopwatch("report"):
             look_for_label_errors(plan, folder, feed, say)
-            write_pages(plan, folder, tracker, say)
+            write_pages(plan, folder, exported, tracker, say)
         with stopwatch("track"):
             report_run(tracker, folder, trained.records, exported, record)
             _end(folder, "finished", outcome_of(exported))
