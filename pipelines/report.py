@@ -27,6 +27,7 @@ from tl.report.page import ReportFacts, report_page
 from tl.report.shown import shown_name
 from tl.report.strategy_table import StrategyTable, strategy_table
 from tl.run_folder import read_record
+from tl.words import storable
 from tl.written_aside import written_aside
 
 REPORT = "report.html"
@@ -62,7 +63,7 @@ def write_report(
     if (folder / PREDICTIONS).is_file():
         predictions = read_predictions(folder / PREDICTIONS)
     examples = data.pictures.examples
-    places = {str(key): place for place, key in enumerate(examples.keys)}
+    places = {storable(str(key)): place for place, key in enumerate(examples.keys)}
     most_pixels = round(record.config.data.max_megapixels * 1e6)
 
     def show(key: str) -> str | None:
@@ -165,11 +166,15 @@ def _samples(training: Dataset) -> dict[str, list[str]]:
     if training.values is not None:
         places = np.argsort(training.values, kind="stable")
         some = places[np.linspace(0, len(places) - 1, min(8, len(places))).astype(int)]
-        return {"from the lowest value to the highest": [str(training.keys[one]) for one in some]}
+        return {
+            "from the lowest value to the highest": [
+                storable(str(training.keys[one])) for one in some
+            ]
+        }
     found = {}
     for label, name in enumerate(training.class_names[:SAMPLED_CLASSES]):
         mine = np.flatnonzero(training.labels == label)[:SAMPLES]
-        found[name] = [str(training.keys[place]) for place in mine.tolist()]
+        found[name] = [storable(str(training.keys[place])) for place in mine.tolist()]
     return found
 
 

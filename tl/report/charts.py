@@ -11,7 +11,7 @@ import zlib
 from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
 from html import escape
-from typing import Any
+from typing import Any, ParamSpec
 
 from tl.report.shown import shown_name
 
@@ -30,11 +30,14 @@ _SETTINGS = {
 }
 
 
-def _settled(draw: Callable[..., str]) -> Callable[..., str]:
+P = ParamSpec("P")
+
+
+def _settled(draw: Callable[P, str]) -> Callable[P, str]:
     """Draw with these settings, whatever others the process has."""
 
     @wraps(draw)
-    def drawn(*arguments: Any, **options: Any) -> str:
+    def drawn(*arguments: P.args, **options: P.kwargs) -> str:
         import matplotlib as mpl
 
         with mpl.rc_context(_SETTINGS):

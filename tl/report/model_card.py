@@ -68,7 +68,9 @@ def _quoted(text: str) -> str:
 
 def _markdown(text: Any) -> str:
     """Return text that Markdown shows as it is."""
-    return re.sub(r"([\\`*_{}\[\]()<>#+!|~$&])", r"\\\1", shown_name(text))
+    return re.sub(
+        r"([\\`*\[\]<>#|~$&]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9]))", r"\\\1", shown_name(text)
+    )
 
 
 def _names(names: Sequence[str]) -> str:
