@@ -10,6 +10,7 @@ import os
 import select
 import shutil
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,6 +18,19 @@ from pathlib import Path
 from typing import Any
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
+
+OPTIONS = (
+    "--headless=new", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--no-first-run",
+    "--disable-background-networking", "--disable-component-update", "--remote-debugging-pipe",
+)  # fmt: skip
+# The protocol wants its pipes as 3 and 4; first out of the way, where one of them is the other.
+START = """
+import fcntl, os, sys
+ends = [fcntl.fcntl(int(end), fcntl.F_DUPFD, 10) for end in sys.argv[1:3]]
+for place, end in zip((3, 4), ends):
+    os.dup2(end, place)
+os.execv(sys.argv[3], sys.argv[3:])
+"""
 
 
 def find_chromium() -> str | None:
@@ -119,7 +133,9 @@ class Page:
     def _read(self) -> dict[str, Any]:
         while b"\0" not in self._rest:
             assert select.select([self._answers], [], [], 60)[0], "the browser does not answer"
-            self._rest += os.read(self._answers, 1 << 20)
+            more = os.read(self._answers, 1 << 20)
+            assert more, "the browser has ended"
+            self._rest += more
         message, self._rest = self._rest.split(b"\0", 1)
         answer: dict[str, Any] = json.loads(message)
         return answer
@@ -130,19 +146,15 @@ def browsing(profile: Path) -> Iterator[Page]:
     """Start a browser with a profile of its own, and end it."""
     to_browser, requests = os.pipe()
     answers, from_browser = os.pipe()
-    options = (
-        f"--headless=new --no-sandbox --disable-gpu --hide-scrollbars --no-first-run "
-        f"--disable-background-networking --disable-component-update --remote-debugging-pipe "
-        f"--user-data-dir={profile}"
-    )
-    # The protocol wants its pipes as 3 and 4.
-    command = f"exec {find_chromium()} {options} 3<&{to_browser} 4>&{from_browser}"
+    chromium = find_chromium()
+    assert chromium is not None
     browser = subprocess.Popen(
-        ["sh", "-c", command],
+        [sys.executable, "-c", START, str(to_browser), str(from_browser), chromium, *OPTIONS,
+         f"--user-data-dir={profile}"],
         pass_fds=(to_browser, from_browser),
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
-    )
+    )  # fmt: skip
     os.close(to_browser)
     os.close(from_browser)
     try:

@@ -104,7 +104,7 @@ def scatter_chart(points: Points, *, x: str, y: str) -> str:
     xs, ys = zip(*points, strict=True)
     ends = [min(*xs, *ys), max(*xs, *ys)]
     axes.plot(ends, ends, color=INK, linewidth=0.7, linestyle=":")
-    axes.scatter(xs, ys, s=9, color=COLOURS[0], alpha=0.6, linewidths=0)
+    axes.scatter(xs, ys, s=18, color=COLOURS[0], alpha=0.75, linewidths=0)
     axes.set_xlabel(x)
     axes.set_ylabel(y)
     return _svg(figure, f"{y} over {x}")
