@@ -9,6 +9,7 @@ export right after training and one a month later are the same thing.
 import dataclasses
 import datetime
 import json
+import logging
 import shutil
 import tempfile
 from pathlib import Path
@@ -36,6 +37,8 @@ from tl.export.versions import publish_version
 from tl.export.warmup import write_warmup_requests
 from tl.run_folder import SPLIT, WEIGHTS, RunRecord, read_record
 from tl.zoo.backbones import find_backbone
+
+_log = logging.getLogger(__name__)
 
 
 def export_run(folder: Path, data: PreparedData) -> Exported:
@@ -82,8 +85,11 @@ def export_run(folder: Path, data: PreparedData) -> Exported:
     path = publish_version(Path(record.config.output) / record.name, write)
     ((measured, findings),) = found
     if side is not None:
-        keep_predictions(folder, data, side, measured)
-        keep_findings(folder, path, side, measured, findings)
+        try:
+            keep_predictions(folder, data, side, measured)
+            keep_findings(folder, path, side, measured, findings)
+        except OSError as error:  # a full disk; the model is published
+            _log.warning("what was found out of %s could not be kept: %s", path, error)
     return Exported(path, side or "nothing", measured.metrics, measured.unreadable, record.problem)
 
 

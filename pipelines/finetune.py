@@ -197,7 +197,7 @@ def _run(
         _end(folder, "finished", outcome_of(exported))
         with stopwatch("report"):
             look_for_label_errors(plan, folder, feed, say)
-            write_pages(plan, folder, tracker, say)
+            write_pages(plan, folder, exported, tracker, say)
         with stopwatch("track"):
             report_run(tracker, folder, trained.records, exported, record)
             remove_checkpoints(folder / CHECKPOINTS)

@@ -24,6 +24,7 @@ from tl.evaluation.predictions import PREDICTIONS, Predictions, write_prediction
 from tl.evaluation.served import ServedModel
 from tl.evaluation.slices import size_words
 from tl.run_folder import RunRecord
+from tl.words import storable
 from tl.written_aside import written_aside
 
 _log = logging.getLogger(__name__)
@@ -109,10 +110,10 @@ def cuts_of(pictures: ReadablePictures, places: Any) -> dict[str, list[str]]:
     some = pictures.examples.take(places)
     cuts = {}
     if some.groups is not None:
-        cuts["group"] = ["none" if group is None else str(group) for group in some.groups]
+        cuts["group"] = ["none" if group is None else storable(str(group)) for group in some.groups]
     # The folder of a class says what the class does; one below it may be a camera or a day.
     folders = [
-        key.rpartition("/")[0].removeprefix(name).strip("/") or "."
+        storable(key.rpartition("/")[0].removeprefix(name).strip("/")) or "."
         for key, name in zip(some.keys, some.answers(), strict=True)
     ]
     if len(set(folders)) > 1:
