@@ -43,7 +43,7 @@ def assess(
     cuts: Mapping[str, Sequence[str]],
     outside: Mapping[str, Sequence[Image]],
     robustness: int,
-    error_rate: float,
+    caution: Mapping[str, Any],
 ) -> dict[str, Any]:
     """Return all findings, as plain values.
 
@@ -54,9 +54,9 @@ def assess(
         cuts: parts that the pictures belong to, as `tl.evaluation.slices` takes them.
         outside: views of pictures that belong to no class, by where they come from.
         robustness: pictures that are corrupted; 0 for none.
-        error_rate: that was asked of the answers which are given.
+        caution: facts of what the model says beside its answers.
     """
-    found: dict[str, Any] = {"speed": _speed(served, measured)}
+    found: dict[str, Any] = {}
     if not measured.metrics:
         return found
     truth, answers = measured.truth, measured.answers
@@ -66,7 +66,7 @@ def assess(
     if question.problem == "single_label":
         right, confidence = answers.argmax(axis=1) == truth, answers.max(axis=1)
         found["reliability"] = _reliability(confidence, right)
-        found["abstention"] = _abstention(served, measured, confidence, right, error_rate)
+        found["abstention"] = _abstention(measured, confidence, right, caution)
         found["slices"] = _slices(right, cuts)
     elif question.problem == "multi_label":
         found["reliability"] = _reliability(answers.ravel(), truth.ravel() > 0.5)
@@ -91,16 +91,14 @@ def _reliability(confidence: NDArray[Any], right: NDArray[np.bool_]) -> list[dic
 
 
 def _abstention(
-    served: ServedModel,
     measured: Measured,
     confidence: NDArray[Any],
     right: NDArray[np.bool_],
-    error_rate: float,
+    caution: Mapping[str, Any],
 ) -> dict[str, Any]:
-    threshold = served.manifest.get("caution", {}).get("abstain_below")
     facts: dict[str, Any] = {
-        "asked_error_rate": served.manifest.get("caution", {}).get("asked_error_rate", error_rate),
-        "abstain_below": threshold,
+        "asked_error_rate": caution.get("asked_error_rate"),
+        "abstain_below": caution.get("abstain_below"),
         "coverage_accuracy": coverage_curve(confidence, right),
     }
     if "abstain" in measured.extras:  # what the graph says, not what the threshold would
@@ -192,7 +190,7 @@ def _robustness(
     }
 
 
-def _speed(served: ServedModel, measured: Measured) -> dict[str, Any]:
+def measure_speed(served: ServedModel, measured: Measured) -> dict[str, Any]:
     """Measure the artefact as it is: one picture at a time, and many; and its size."""
     facts: dict[str, Any] = {
         "megabytes": round(_megabytes(served.path), 2),

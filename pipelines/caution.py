@@ -94,18 +94,34 @@ class Onlooker:
 
 def outside_views(record: RunRecord, validation: Dataset) -> Mapping[str, Sequence[Image]]:
     """Return views of pictures that belong to no class, by where they come from."""
-    size = record.image_size
-    named = record.config.evaluation.outside
+    return views_outside(
+        record.config.evaluation.outside,
+        record.image_size,
+        validation,
+        is_digits=record.config.dataset == "digits",
+    )
+
+
+def views_outside(
+    named: Sequence[str], size: tuple[int, int], known: Dataset, *, is_digits: bool
+) -> dict[str, list[Image]]:
+    """Do so without a run.
+
+    Args:
+        named: datasets to take; none takes digits and shuffled tiles.
+        size: (height, width) of the views.
+        known: pictures of the model's kind, whose tiles are shuffled.
+        is_digits: whether digits are what the model knows.
+    """
     if named:
-        sources = {Path(spec).name or spec: _open(spec) for spec in named}
-    else:
-        sources = {"handwritten digits": read_digits()} if not _is_digits(record) else {}
-    found = {name: _views_of(pictures, size) for name, pictures in sources.items()}
-    own = _views_of(validation, size)
-    if not named:
-        found["shuffled tiles"] = [shuffled_tiles(view, seed) for seed, view in enumerate(own)]
-    if _is_digits(record) and not named:
-        found["photographs"] = _photographs(size)
+        return {Path(spec).name or spec: _views_of(_open(spec), size) for spec in named}
+    found = (
+        {"photographs": _photographs(size)}
+        if is_digits
+        else {"handwritten digits": _views_of(read_digits(), size)}
+    )
+    own = _views_of(known, size)
+    found["shuffled tiles"] = [shuffled_tiles(view, seed) for seed, view in enumerate(own)]
     return found
 
 
@@ -136,10 +152,6 @@ def _views_of(examples: Dataset, size: tuple[int, int]) -> list[Image]:
 
 def _open(spec: str) -> Dataset:
     return read_pictures(spec, DataConfig(), cache=cache_folder()).examples
-
-
-def _is_digits(record: RunRecord) -> bool:
-    return record.config.dataset == "digits"
 
 
 def _photographs(size: tuple[int, int]) -> list[Image]:

@@ -14,9 +14,13 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from pipelines.assess import assess, measure_speed
+from pipelines.caution import views_outside
+from pipelines.keep_findings import cuts_of
 from pipelines.measured import Measured, measure, measured_answers
 from tl.augment.tta import TestTime, views_of
-from tl.config import DataConfig
+from tl.config import DataConfig, EvaluationConfig
+from tl.config_reading import config_from_json
 from tl.data.answers import with_classes
 from tl.data.decode import NO_LIMIT, decode_picture
 from tl.data.example import Example, Side
@@ -46,6 +50,7 @@ class Evaluation:
         tta: which views of a picture the scores are averaged over.
         seconds: of reading, decoding and answering the pictures.
         problem: what the model answers.
+        findings: of `pipelines.assess`, where they were asked for.
         unreadable: key and reason of the pictures that were left out.
         predictions: what the model said of each picture.
     """
@@ -58,6 +63,7 @@ class Evaluation:
     tta: TestTime = "none"
     seconds: float = 0.0
     problem: Problem = "single_label"
+    findings: dict[str, Any] = field(default_factory=dict, repr=False)
 
 
 def find_version(model: Path) -> Path:
@@ -86,6 +92,7 @@ def evaluate(
     allow_seen: bool = False,
     data: DataConfig = ALL_DEFAULTS,
     tta: TestTime = "none",
+    closer: bool = False,
 ) -> Evaluation:
     """Measure a model on a dataset.
 
@@ -98,6 +105,7 @@ def evaluate(
         allow_seen: also measure on pictures that the model was trained or chosen with.
         data: how the dataset is read: columns and root of a table, limits.
         tta: average over views: ``ten-crop``, or ``multi-scale`` for ten crops at five scales.
+        closer: look at the model from all sides, as at the end of a run.
 
     Raises:
         DatasetError: pictures the model has seen, or classes that it does not know.
@@ -126,6 +134,7 @@ def evaluate(
         measured = measure(served, examples, question)
     else:
         measured = _measure_averaged(served, examples, question, tta)
+    seconds = time.perf_counter() - began
     left_out = measured.unreadable
     if not measured.metrics:
         key, why = left_out[0]
@@ -146,9 +155,40 @@ def evaluate(
             extras=measured.extras,
         ),
         tta=tta,
-        seconds=time.perf_counter() - began,
+        seconds=seconds,
         problem=question.problem,
+        findings=_look_closer(served, measured, question, pictures, chosen) if closer else {},
     )
+
+
+def _look_closer(
+    served: ServedModel,
+    measured: Measured,
+    question: Question,
+    pictures: ReadablePictures,
+    chosen: Sequence[tuple[Example, str]],
+) -> dict[str, Any]:
+    """Do as at the end of a run, with the settings of that run."""
+    places = {identity: place for place, identity in enumerate(pictures.identities.tolist())}
+    rows = np.array([places[chosen[place][1]] for place in measured.places.tolist()], np.int64)
+    stored = served.manifest.get("config", {})
+    config = config_from_json(json.dumps(stored)) if stored else None
+    evaluation = EvaluationConfig() if config is None else config.evaluation
+    examples = pictures.examples.take(rows)
+    return assess(
+        served,
+        measured,
+        question,
+        cuts=cuts_of(pictures, rows),
+        outside=views_outside(
+            evaluation.outside,
+            served.image_size,
+            examples,
+            is_digits=stored.get("dataset") == "digits",
+        ),
+        robustness=evaluation.robustness,
+        caution=served.manifest.get("caution", {}),
+    ) | {"speed": measure_speed(served, measured)}
 
 
 def _measure_averaged(

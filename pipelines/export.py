@@ -9,6 +9,7 @@ export right after training and one a month later are the same thing.
 import dataclasses
 import datetime
 import json
+import logging
 import shutil
 import tempfile
 from pathlib import Path
@@ -17,9 +18,10 @@ from typing import Any
 import keras
 import numpy as np
 
+from pipelines.assess import measure_speed
 from pipelines.caution import Onlooker, settle_caution
 from pipelines.exported import Exported
-from pipelines.keep_findings import keep_findings, keep_predictions
+from pipelines.keep_findings import find_out, keep_findings, keep_predictions
 from pipelines.measured import Measured, measure
 from pipelines.parity import started_check
 from tl.classifier import build_classifier
@@ -29,12 +31,14 @@ from tl.data.prepare import PreparedData
 from tl.errors import ExportError
 from tl.evaluation.caution import Caution
 from tl.evaluation.measures import Question
-from tl.evaluation.served import ServedModel, load_served_model
+from tl.evaluation.served import load_served_model
 from tl.export.saved_model import write_saved_model
 from tl.export.versions import publish_version
 from tl.export.warmup import write_warmup_requests
 from tl.run_folder import SPLIT, WEIGHTS, RunRecord, read_record
 from tl.zoo.backbones import find_backbone
+
+_log = logging.getLogger(__name__)
 
 
 def export_run(folder: Path, data: PreparedData) -> Exported:
@@ -64,23 +68,28 @@ def export_run(folder: Path, data: PreparedData) -> Exported:
     network = rebuild_network(folder / WEIGHTS, record)
     onlooker = Onlooker(network, record.image_size)
     caution = settle_caution(onlooker, record, data)
-    found: list[tuple[ServedModel, Measured]] = []
+    found: list[tuple[Measured, dict[str, Any]]] = []
 
     def write(version: Path) -> None:
         _write_model(network, record, version, caution)
         with started_check(version, record, data) as check:
             served = load_served_model(version)
             measured = measure(served, examples, question_of(record))
+            # While the fresh process is starting.
+            findings = find_out(record, data, side, served, measured, caution) if side else {}
             parity = None if check is None else check.finish(onlooker, caution)
+        findings["speed"] = measure_speed(served, measured)
         _write_manifest(folder, record, version, side, measured.metrics, caution, parity)
-        found.append((served, measured))
+        found.append((measured, {**findings, "caution": caution.facts, "parity": parity}))
 
     path = publish_version(Path(record.config.output) / record.name, write)
-    ((served, measured),) = found
+    ((measured, findings),) = found
     if side is not None:
-        # The model is safe by now; what follows is only looked at.
-        keep_predictions(folder, data, side, measured)
-        keep_findings(folder, data, side, served.published_at(path), measured)
+        try:
+            keep_predictions(folder, data, side, measured)
+            keep_findings(folder, path, side, measured, findings)
+        except OSError as error:  # a full disk; the model is published
+            _log.warning("what was found out of %s could not be kept: %s", path, error)
     return Exported(path, side or "nothing", measured.metrics, measured.unreadable, record.problem)
 
 

@@ -164,6 +164,7 @@ def _run(
     began = time.monotonic() if began is None else began
     stopwatch = Stopwatch()
     tracker = _tracker(plan, folder)
+    exported: Exported | None = None
     try:
         device = prepare_device(plan.config.training, lambda: bfloat16_pays(plan, say))
         say(f"training on {device.description}, {device.precision}")
@@ -193,16 +194,23 @@ def _run(
             record = read_record(folder)
         with stopwatch("export and evaluate"):
             exported = export_somewhere(folder, plan.data, device, say)
+        _end(folder, "finished", outcome_of(exported))
         with stopwatch("report"):
             look_for_label_errors(plan, folder, feed, say)
-            write_pages(plan, folder, tracker, say)
+            write_pages(plan, folder, exported, tracker, say)
         with stopwatch("track"):
             with going_on("writing down what came of the run", say):
                 report_run(tracker, folder, trained.records, exported, record)
-            _end(folder, "finished", outcome_of(exported))
             remove_checkpoints(folder / CHECKPOINTS)
             fault = _finish(tracker, "FINISHED")
     except KeyboardInterrupt:
+        if exported is not None:
+            fault = _finish(tracker, "KILLED")
+            raise Interrupted(
+                f"stopped: the model is published as {exported.path}; to look at it and to tell "
+                f"the experiment store: tl report {folder}; tl track sync {folder}"
+                f"{f' ({fault})' if fault else ''}"
+            ) from None
         _end(folder, "stopped", {})
         fault = _finish(tracker, "KILLED")
         kept = "nothing is trained yet, so nothing is kept"
@@ -213,14 +221,16 @@ def _run(
             )
         raise Interrupted(f"stopped: {kept}{f' ({fault})' if fault else ''}") from None
     except OSError as error:
-        _end(folder, "failed", {})
+        if exported is None:
+            _end(folder, "failed", {})
         _finish(tracker, "FAILED")
         raise TrainingError(
             f"the run could not go on: {error}. What it has is kept; once the cause is mended: "
             f"tl finetune --resume {folder}"
         ) from error
     except BaseException:
-        _end(folder, "failed", {})
+        if exported is None:
+            _end(folder, "failed", {})
         _finish(tracker, "FAILED")
         raise
     return FinetuneResult(
@@ -290,7 +300,11 @@ def _train(
     def seconds_left() -> float | None:
         if budget is None:
             return None
-        return budget - (time.monotonic() - began) - rehearse.seconds_of_export(n_measured)
+        return (
+            budget
+            - (time.monotonic() - began)
+            - rehearse.seconds_of_export(n_measured, plan.config.evaluation)
+        )
 
     with (
         (folder / "log.txt").open("a", encoding="utf-8") as log,

@@ -5,6 +5,8 @@ evaluation.json           findings: intervals, calibration, abstention, robustne
 """
 
 import json
+import logging
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +17,17 @@ from pipelines.caution import outside_views
 from pipelines.exported import EVALUATION
 from pipelines.measured import Measured
 from tl.data.example import Side
-from tl.data.prepare import PreparedData
+from tl.data.prepare import PreparedData, ReadablePictures
+from tl.evaluation.caution import Caution
 from tl.evaluation.measures import Question
 from tl.evaluation.predictions import PREDICTIONS, Predictions, write_predictions
 from tl.evaluation.served import ServedModel
 from tl.evaluation.slices import size_words
-from tl.run_folder import read_record
+from tl.run_folder import RunRecord
+from tl.words import storable
 from tl.written_aside import written_aside
+
+_log = logging.getLogger(__name__)
 
 
 def keep_predictions(folder: Path, data: PreparedData, side: Side, measured: Measured) -> None:
@@ -45,58 +51,69 @@ def keep_predictions(folder: Path, data: PreparedData, side: Side, measured: Mea
             truth=measured.truth,
             answers=measured.answers,
             extras=measured.extras,
-            cuts=cuts_of(data, places),
+            cuts=cuts_of(pictures, places),
         ),
         folder / PREDICTIONS,
     )
 
 
-def keep_findings(
-    folder: Path, data: PreparedData, side: Side, served: ServedModel, measured: Measured
-) -> None:
-    """Look at the model from all sides, and write what was found.
+def find_out(
+    record: RunRecord,
+    data: PreparedData,
+    side: Side,
+    served: ServedModel,
+    measured: Measured,
+    caution: Caution,
+) -> dict[str, Any]:
+    """Look at the model from all sides; a look that fails is said and costs nothing else.
 
     Args:
-        folder: of the run.
+        record: of the run.
         data: its pictures.
         side: that was measured.
-        served: the published model.
+        served: the exported model.
         measured: what came of it.
+        caution: what it says beside its answers.
     """
-    record = read_record(folder)
     config = record.config.evaluation
-    question = Question(record.problem, record.class_names, record.training_values)
-    findings = assess(
-        served,
-        measured,
-        question,
-        cuts=cuts_of(data, data.places(side)[measured.places]),
-        outside=outside_views(record, data.side(side)),
-        robustness=config.robustness,
-        error_rate=config.error_rate,
-    )
+    try:
+        return assess(
+            served,
+            measured,
+            Question(record.problem, record.class_names, record.training_values),
+            cuts=cuts_of(data.pictures, data.places(side)[measured.places]),
+            outside=outside_views(record, data.side(side)),
+            robustness=config.robustness,
+            caution=caution.facts,
+        )
+    except Exception as error:  # noqa: BLE001 - whatever fails here, the model does not
+        _log.warning("a look at the model failed, the model is not concerned: %r", error)
+        return {}
+
+
+def keep_findings(
+    folder: Path, version: Path, side: Side, measured: Measured, findings: Mapping[str, Any]
+) -> None:
+    """Write what was found out of a version."""
     facts = {
-        "saved_model": str(served.path),
+        "saved_model": str(version),
         "measured_on": side,
         "metrics": measured.metrics,
-        "caution": served.manifest["caution"],
-        "parity": served.manifest["parity"],
         **findings,
     }
     with written_aside(folder / EVALUATION) as aside:
         aside.write_text(json.dumps(facts, indent=2, ensure_ascii=False) + "\n")
 
 
-def cuts_of(data: PreparedData, places: Any) -> dict[str, list[str]]:
+def cuts_of(pictures: ReadablePictures, places: Any) -> dict[str, list[str]]:
     """Return the ways to cut some pictures into parts: their group, folder and size."""
-    pictures = data.pictures
     some = pictures.examples.take(places)
     cuts = {}
     if some.groups is not None:
-        cuts["group"] = ["none" if group is None else str(group) for group in some.groups]
+        cuts["group"] = ["none" if group is None else storable(str(group)) for group in some.groups]
     # The folder of a class says what the class does; one below it may be a camera or a day.
     folders = [
-        key.rpartition("/")[0].removeprefix(name).strip("/") or "."
+        storable(key.rpartition("/")[0].removeprefix(name).strip("/")) or "."
         for key, name in zip(some.keys, some.answers(), strict=True)
     ]
     if len(set(folders)) > 1:

@@ -25,12 +25,16 @@ class Prediction:
         labels: best first; empty where the answer is a value.
         scores: probabilities of ``labels``.
         value: the number said of it, or None.
+        abstain: whether the model would rather leave it to a person; None where it does not say.
+        ood_score: how unlike the pictures that it knows, above 1 for few of these; None likewise.
     """
 
     file: str
     labels: tuple[str, ...] = ()
     scores: tuple[float, ...] = ()
     value: float | None = None
+    abstain: bool | None = None
+    ood_score: float | None = None
 
 
 def predict(
@@ -100,7 +104,14 @@ def _prediction(answer: dict[str, Any], file: str) -> Prediction:
             "or outputs, as models of tl do"
         )
     labels, scores = answer["labels"], answer["scores"]
-    return Prediction(file, tuple(map(_text, labels)), tuple(map(float, scores)))
+    abstain, strange = answer.get("abstain"), answer.get("ood_score")
+    return Prediction(
+        file,
+        tuple(map(_text, labels)),
+        tuple(map(float, scores)),
+        abstain=None if abstain is None else bool(abstain),
+        ood_score=None if strange is None else float(strange),
+    )
 
 
 def _read(file: Path) -> bytes:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.exported import Exported
+from tl.config import EvaluationConfig
 from tl.data.prepare import PreparedData
 from tl.errors import ExportError
 from tl.run_folder import WEIGHTS
@@ -23,6 +24,9 @@ REHEARSAL_S, REHEARSAL_S_A_LAYER = 2.0, 0.03
 """Where there was none: MobileNet's 90 layers take 4 to 6 s here."""
 SECONDS_A_MEASURED_PICTURE = 0.01
 """Through the exported model; less on most machines."""
+VIEWS_A_CORRUPTED_PICTURE = 16
+PARITY_S = 10.0
+"""Of a fresh process and its server, beside what is done meanwhile."""
 _REHEARSAL = "rehearse export"
 
 
@@ -72,10 +76,17 @@ class Rehearsal:
             with self._stopwatch(_REHEARSAL):
                 _rehearse(self._folder, self._device, self._say)
 
-    def seconds_of_export(self, n_pictures: int) -> float:
-        """Estimate how long export, measurement on some pictures and tracking will take."""
+    def seconds_of_export(self, n_pictures: int, evaluation: EvaluationConfig) -> float:
+        """Estimate how long export, looks at the model and tracking will take.
+
+        Args:
+            n_pictures: that it is measured on.
+            evaluation: how it is looked at.
+        """
         rehearsed = self._stopwatch.seconds.get(_REHEARSAL, self._guess_s)
-        return 2 * rehearsed + n_pictures * SECONDS_A_MEASURED_PICTURE + 3.0
+        views = n_pictures + VIEWS_A_CORRUPTED_PICTURE * min(n_pictures, evaluation.robustness)
+        checked = PARITY_S if evaluation.parity else 0.0
+        return 2 * rehearsed + views * SECONDS_A_MEASURED_PICTURE + checked + 3.0
 
 
 def _rehearse(folder: Path, device: Device, say: Callable[[str], None]) -> None:

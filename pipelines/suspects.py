@@ -22,6 +22,7 @@ from tl.errors import ConfigError
 from tl.evaluation.label_errors import Suspect, find_suspects
 from tl.features import FeatureExtractor, plain_view
 from tl.training.unseen import FOLDS, Judging, scoring_of, unseen_outputs
+from tl.words import storable
 from tl.written_aside import written_aside
 from tl.zoo.backbones import Backbone
 from tl.zoo.build import build_backbone
@@ -117,7 +118,7 @@ def find_label_errors(
     names = data.class_names
     return [
         SuspectRow(
-            key=str(examples.keys[one.place]),
+            key=storable(str(examples.keys[one.place])),
             identity=identities[one.place],
             side=data.sides[int(places[one.place])],
             given=names[one.given],

@@ -1,7 +1,12 @@
-"""Numbers with their nouns."""
+"""Words for people: numbers with their nouns, names of files."""
 
 
 def counted(count: int, noun: str) -> str:
     """Return such as ``1 picture`` or ``1,200 pictures``; ``class`` becomes ``classes``."""
     plural = f"{noun}es" if noun.endswith("s") else f"{noun}s"
     return f"{count:,} {noun if count == 1 else plural}"
+
+
+def storable(name: str) -> str:
+    """Return a file's name as UTF-8 can hold it; bytes of it that are none are escaped."""
+    return name.encode("utf-8", "backslashreplace").decode()

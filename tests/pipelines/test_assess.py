@@ -79,7 +79,7 @@ def test_corruptions_are_measured_beside_the_clean_pictures(trained: Any, served
     examples = list(trained.plan.data.pictures.examples)
     measured = measure(served, examples, question_of(record))
     found = assess(
-        served, measured, question_of(record), cuts={}, outside={}, robustness=20, error_rate=0.05
+        served, measured, question_of(record), cuts={}, outside={}, robustness=20, caution={}
     )["robustness"]
     assert found["figure"] == "top_1_accuracy"
     assert found["n_pictures"] == 20
@@ -181,3 +181,36 @@ def test_excluded_pictures_are_left_out_and_the_others_keep_their_sides(
     before = trained.plan.data.split()
     assert all(before[identity] == side for identity, side in plan.data.split().items())
     assert plan.data.pictures.fingerprint == trained.plan.data.pictures.fingerprint
+
+
+def test_evaluate_looks_closer_where_it_is_asked_to(
+    trained: Any, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from pipelines.evaluate import evaluate
+    from tl.cli.evaluate import finding_lines
+
+    result = evaluate(trained.version, str(trained.dataset), closer=True)
+    stored = evaluation(trained.run)
+    assert result.metrics == stored["metrics"]
+    assert result.findings["reliability"] == stored["reliability"]
+    assert result.findings["outside"] == stored["outside"]
+    assert result.findings["abstention"] == stored["abstention"]
+    assert result.predictions is not None
+    table = read_predictions(trained.run / "predictions.parquet")
+    assert list(result.predictions.identities) == list(table.identities)
+    words = "\n".join(finding_lines(result.findings))
+    assert "AUROC of ood_score" in words
+    assert "MB" in words
+    assert evaluate(trained.version, str(trained.dataset)).findings == {}
+
+
+def test_runs_on_the_same_split_are_compared(trained: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    from pipelines.compare_runs import compare_runs
+
+    monkeypatch.chdir(trained.home)
+    by_run = compare_runs(trained.run.name, trained.run.name)
+    assert by_run.n_pictures == trained.result.exported.metrics["n_pictures"]
+    assert by_run.differences[0].better == "neither"
+    measured = compare_runs(str(trained.version), str(trained.version), str(trained.dataset))
+    assert measured.n_pictures == by_run.n_pictures
+    assert measured.differences[0].first == pytest.approx(by_run.differences[0].first)

@@ -1,6 +1,7 @@
 """`tl evaluate`: figures of an exported model."""
 
 import json
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,8 @@ from tl.words import counted
     show_default=True,
     help="Average over one, ten or fifty views of every picture.",
 )
+@click.option("--all", "closer", is_flag=True,
+              help="Look closer: calibration, abstention, robustness, slices, speed.")  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print all figures as JSON.")
 @click.option(
     "--set",
@@ -40,6 +43,7 @@ def evaluate(
     dataset: str,
     allow_seen: bool,
     tta: Any,
+    closer: bool,
     as_json: bool,
     settings: tuple[str, ...],
 ) -> None:
@@ -54,7 +58,7 @@ def evaluate(
     start_keras()
     from pipelines.evaluate import evaluate as run
 
-    result = run(model, dataset, allow_seen=allow_seen, data=data, tta=tta)
+    result = run(model, dataset, allow_seen=allow_seen, data=data, tta=tta, closer=closer)
     if as_json:
         facts = {
             "model": str(result.version),
@@ -62,6 +66,7 @@ def evaluate(
             "tta": result.tta,
             "seconds": round(result.seconds, 2),
             **result.metrics,
+            **result.findings,
         }
         click.echo(json.dumps(facts, indent=2, ensure_ascii=False))
         return
@@ -76,11 +81,50 @@ def evaluate(
     shown = [key for key in MEASURES[result.problem].shown if key in result.metrics]
     width = max(15, *map(len, shown))
     for key in shown:
-        click.echo(f"{key:<{width}}  {result.metrics[key]:.4f}")
+        interval = result.metrics.get(f"{key}_interval")
+        between = f"  {interval[0]:.4f} to {interval[1]:.4f}" if interval else ""
+        click.echo(f"{key:<{width}}  {result.metrics[key]:.4f}{between}")
     if result.unreadable:
         click.echo(f"{counted(len(result.unreadable), 'unreadable picture')} left out", err=True)
+    for line in finding_lines(result.findings):
+        click.echo(line)
     if "per_class" in result.metrics:
         _print_classes(result.metrics["per_class"])
+
+
+def finding_lines(found: Mapping[str, Any]) -> Iterator[str]:
+    """Say what a closer look found, in a few lines."""
+    abstention = found.get("abstention", {})
+    if abstention.get("coverage") is not None and abstention["achieved_error_rate"] is not None:
+        yield (
+            f"abstains        answers {abstention['coverage']:.1%} of the pictures, of which "
+            f"{abstention['achieved_error_rate']:.1%} wrongly (asked: at most "
+            f"{abstention['asked_error_rate']:.1%})"
+        )
+    for name, one in found.get("outside", {}).items():
+        score = one.get("ood_score_auroc")
+        shown = "not shipped" if score is None else f"{score:.3f}"
+        yield (
+            f"outside         {name}: AUROC of ood_score {shown}, of the largest probability "
+            f"{one['largest_probability_auroc']:.3f}"
+        )
+    if robust := found.get("robustness"):
+        yield f"harmed by       {robust['figure']} {robust['clean']['value']:.3f} as they are;"
+        for kind, rows in robust["kinds"].items():
+            figures = ", ".join(f"{row['value']:.3f}" for row in rows)
+            yield f"                {kind}: {figures}"
+    if slices := found.get("slices"):
+        one = slices[0]
+        chance = "no chance" if one["is_worse"] else "may be chance"
+        yield (
+            f"worst part      {one['cut']} {one['value']}: {one['right']:.1%} right, elsewhere "
+            f"{one['right_elsewhere']:.1%} ({chance})"
+        )
+    if speed := found.get("speed"):
+        yield (
+            f"speed           {speed.get('one_picture_ms', 0)} ms a picture, "
+            f"{speed.get('pictures_per_second', 0)} pictures a second, {speed['megabytes']} MB"
+        )
 
 
 def _print_classes(classes: dict[str, dict[str, Any]]) -> None:

@@ -55,6 +55,11 @@ def _show(predictions: "list[Prediction]", as_json: bool) -> None:
     if as_json:
         rows = [
             {"file": one.file, "labels": list(one.labels), "scores": list(one.scores)}
+            | {
+                name: value
+                for name in ("abstain", "ood_score")
+                if (value := getattr(one, name)) is not None
+            }
             if one.value is None
             else {"file": one.file, "value": one.value}
             for one in predictions
@@ -67,4 +72,12 @@ def _show(predictions: "list[Prediction]", as_json: bool) -> None:
             f"{label} {score:.3f}" for label, score in zip(one.labels, one.scores, strict=True)
         )
         said = guesses if one.value is None else f"{one.value:.6g}"
-        click.echo(f"{one.file:<{width}}  {said}")
+        click.echo(f"{one.file:<{width}}  {said}{_caution(one)}")
+
+
+def _caution(one: "Prediction") -> str:
+    """Say where the model would rather not have answered, and where it knows no such picture."""
+    words = ["unsure: better ask a person"] if one.abstain else []
+    if one.ood_score is not None and one.ood_score > 1:
+        words.append(f"unlike the pictures it knows (ood_score {one.ood_score:.2g})")
+    return f"  [{'; '.join(words)}]" if words else ""

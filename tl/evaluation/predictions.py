@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from tl.errors import ConfigError
 from tl.problem import Problem
+from tl.words import storable
 from tl.written_aside import written_aside
 
 PREDICTIONS = "predictions.parquet"
@@ -74,7 +75,7 @@ def write_predictions(predictions: Predictions, path: Path) -> None:
     names = predictions.class_names
     answers = np.ascontiguousarray(predictions.answers, np.float32)
     columns: dict[str, Any] = {
-        "key": list(predictions.keys),
+        "key": [storable(key) for key in predictions.keys],
         "identity": list(predictions.identities),
         "truth": _nested(predictions.truth),
         "answers": _nested(answers),

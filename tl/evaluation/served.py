@@ -33,10 +33,6 @@ class ServedModel:
     loaded: Any
     manifest: dict[str, Any]
 
-    def published_at(self, path: Path) -> "ServedModel":
-        """Return the same model after its folder was renamed and its manifest written."""
-        return ServedModel(path, self.loaded, _manifest(path))
-
     def predict(self, files: Sequence[bytes]) -> dict[str, NDArray[Any]]:
         """Return ``labels`` (n, k) and ``scores`` (n, k) of encoded pictures, or ``outputs`` (n,).
 

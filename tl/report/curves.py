@@ -4,8 +4,9 @@ import json
 from pathlib import Path
 
 Curves = dict[str, dict[str, list[tuple[float, float]]]]
-PAIRS = tuple((name, f"val_{name}") for name in ("loss", "accuracy", "micro_f1", "mae"))
-SHOWN = tuple(name for pair in PAIRS for name in pair)
+FIGURES = {"loss": "loss", "accuracy": "accuracy", "micro_f1": "micro F1", "mae": "mean error"}
+"""What is drawn of a phase, each for training and validation, and how it is called."""
+SHOWN = {name for figure in FIGURES for name in (figure, f"val_{figure}")}
 
 
 def read_curves(journal: Path) -> Curves:
@@ -20,7 +21,7 @@ def read_curves(journal: Path) -> Curves:
             event = json.loads(line)
         except ValueError:  # the last line of a run that was killed
             continue
-        if event.get("kind") != "metrics":
+        if not isinstance(event, dict) or event.get("kind") != "metrics":
             continue
         for key, value in event["values"].items():
             phase, _, figure = key.rpartition(".")

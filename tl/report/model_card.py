@@ -1,13 +1,19 @@
 """The card of a model: Markdown, with the metadata that model hubs read."""
 
-from collections.abc import Mapping
+import json
+import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+from tl.report.shown import shown_name, shown_text
 
 HEADLINES = (
     "top_1_accuracy", "top_5_accuracy", "macro_f1", "mean_average_precision", "micro_f1", "mae",
     "rmse", "r2", "log_loss", "brier_score", "expected_calibration_error",
 )  # fmt: skip
+NAMED = 100
+"""Classes."""
 
 
 def model_card(record: Mapping[str, Any], evaluation: Mapping[str, Any], reproduce: str) -> str:
@@ -23,9 +29,12 @@ def model_card(record: Mapping[str, Any], evaluation: Mapping[str, Any], reprodu
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
         undefined=StrictUndefined,
+        finalize=shown_text,
         trim_blocks=True,
         lstrip_blocks=True,
+        keep_trailing_newline=True,
     )
+    environment.filters.update(quoted=_quoted, md=_markdown, names=_names)
     metrics = evaluation.get("metrics", {})
     figures = [
         (name, metrics[name], metrics.get(f"{name}_interval"))
@@ -50,3 +59,20 @@ def model_card(record: Mapping[str, Any], evaluation: Mapping[str, Any], reprodu
         weakest=weakest,
         reproduce=reproduce,
     )
+
+
+def _quoted(text: str) -> str:
+    """Return text as a string of YAML; JSON is one, but for signs that YAML wants escaped."""
+    return json.dumps(shown_text(text), ensure_ascii=False)
+
+
+def _markdown(text: Any) -> str:
+    """Return text that Markdown shows as it is."""
+    return re.sub(
+        r"([\\`*\[\]<>#|~$&]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9]))", r"\\\1", shown_name(text)
+    )
+
+
+def _names(names: Sequence[str]) -> str:
+    more = f" and {len(names) - NAMED:,} more" if len(names) > NAMED else ""
+    return ", ".join(_markdown(name) for name in names[:NAMED]) + more

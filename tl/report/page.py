@@ -3,6 +3,7 @@
 Receives plain values and a function that shows a picture; gives HTML.
 """
 
+import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,17 +12,25 @@ from typing import Any
 import numpy as np
 
 from tl.evaluation.predictions import Predictions
-from tl.report.charts import bar_chart, line_chart, scatter_chart
-from tl.report.curves import PAIRS, Curves
+from tl.report.album import Album, Shown, worst_pictures
+from tl.report.charts import line_chart, scatter_chart
+from tl.report.confusion import confusion_matrix
+from tl.report.curves import FIGURES, Curves
+from tl.report.shown import (
+    shown_figure,
+    shown_interval,
+    shown_name,
+    shown_percent,
+    shown_text,
+)
+from tl.report.strategy_table import StrategyTable
+from tl.words import counted
 
-PICTURES = 600
-"""In all: at 3 KB each, 2.4 MB as text."""
-CELL_PICTURES = 6
-LISTED = 24
-MOST_CLASSES = 25
-"""Of a confusion matrix that is drawn whole; of more those that are mistaken most."""
 CURVE_CLASSES = 6
 SUSPECTS_SHOWN = 24
+ROWS = 25
+"""Of a table of classes that is longer; the others open."""
+SCATTERED = 1000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,13 +38,12 @@ class ReportFacts:
     """What a report is made from.
 
     Attributes:
-        title: of the page.
         asked: rows of what was asked of the run.
         record: ``run.json``.
         evaluation: ``evaluation.json``; empty where nothing could be measured.
         predictions: what the model said of the test pictures, or None.
         curves: of training.
-        decision: why the strategy was chosen, in words; empty where it was given.
+        strategy: why it was chosen; None where it was given.
         suspects: rows of ``suspects.csv``.
         samples: by class, keys of some training pictures.
         augmented: address of a sheet of augmented views, or None.
@@ -44,36 +52,18 @@ class ReportFacts:
         served: path of the SavedModel, or None.
     """
 
-    title: str
     asked: Mapping[str, str]
     record: Mapping[str, Any]
     evaluation: Mapping[str, Any]
     predictions: Predictions | None
     curves: Curves
-    decision: Sequence[str] = ()
+    strategy: StrategyTable | None = None
     suspects: Sequence[Any] = ()
     samples: Mapping[str, Sequence[str]] = field(default_factory=dict)
     augmented: str | None = None
     show: Callable[[str], str | None] = lambda key: None
     reproduce: str = ""
     served: Path | None = None
-
-
-class Album:
-    """Shows pictures while there is room for more, each once: later it is pointed to."""
-
-    def __init__(self, show: Callable[[str], str | None], most: int = PICTURES) -> None:
-        self._show, self._left = show, most
-        self._shown: dict[str, str | None] = {}
-
-    def __call__(self, key: str) -> str | None:
-        """Return the address of a thumbnail, or None where it cannot be read or room is short."""
-        if key not in self._shown:
-            if not self._left:
-                return None
-            self._left -= 1
-            self._shown[key] = self._show(key)
-        return self._shown[key]
 
 
 def report_page(facts: ReportFacts) -> str:
@@ -84,183 +74,119 @@ def report_page(facts: ReportFacts) -> str:
         loader=FileSystemLoader(Path(__file__).parent),
         autoescape=True,
         undefined=StrictUndefined,
+        finalize=shown_text,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["figure"] = shown_figure
-    environment.filters["percent"] = lambda share: f"{100 * share:.1f} %"
+    environment.filters.update(
+        figure=shown_figure, percent=shown_percent, interval=shown_interval, name=shown_name,
+        shell=shlex.quote, counted=counted,
+    )  # fmt: skip
+    # Who asks first gets pictures: what can be shown of the confusion matrix comes last.
     album = Album(facts.show)
-    predictions = facts.predictions
-    mistakes = worst_pictures(predictions) if predictions is not None else {}
+    predictions, metrics = facts.predictions, facts.evaluation.get("metrics", {})
+    mistakes = worst_pictures(predictions, album) if predictions is not None else {}
+    suspects = [_suspect(row, album) for row in facts.suspects[:SUSPECTS_SHOWN]]
+    samples = {name: album.pictures(keys) for name, keys in facts.samples.items()}
+    confusion = None
+    if predictions is not None and predictions.problem == "single_label":
+        confusion = confusion_matrix(predictions, album)
     return environment.get_template("report.html.jinja").render(
         facts=facts,
         evaluation=facts.evaluation,
-        metrics=facts.evaluation.get("metrics", {}),
-        headline=_headline_rows(facts),
-        confusion=confusion_table(predictions) if predictions is not None else None,
+        caution=facts.evaluation.get("caution", {}),
+        metrics=metrics,
+        headline=_headline(metrics),
+        counts=_class_counts(facts.record),
+        per_class=_per_class(metrics),
+        rows_shown=ROWS,
+        samples={name: shown for name, shown in samples.items() if shown},
+        confusion=confusion,
         mistakes=mistakes,
         charts=_charts(facts),
-        suspects=list(facts.suspects[:SUSPECTS_SHOWN]),
-        image=album,
+        suspects=suspects,
     )
 
 
-def shown_figure(value: Any) -> str:
-    """Return a number as people read it."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return str(value)
-    return f"{value:,}" if isinstance(value, int) else f"{value:.4g}"
+def _suspect(row: Any, album: Album) -> Shown:
+    side = {"train": "training", "val": "validation"}.get(row.side, row.side)
+    said = (f"labelled {row.given}", f"looks like {row.proposed}", f"{side} picture")
+    return album.picture(row.key, said)
 
 
-_WORDS = {
-    "top_1_accuracy": "accuracy (top 1)",
-    "top_5_accuracy": "accuracy (top 5)",
-    "macro_f1": "F1, mean over the classes",
-    "log_loss": "log loss",
-    "brier_score": "Brier score",
-    "expected_calibration_error": "expected calibration error",
-    "roc_auc": "area under ROC, mean over the classes",
-    "average_precision": "average precision, mean over the classes",
-    "mean_average_precision": "mean average precision",
-    "micro_f1": "F1, all answers together",
-    "exact_match": "all labels of a picture right",
-    "hamming_loss": "wrong answers",
-    "mae": "mean absolute error",
-    "rmse": "root of the mean squared error",
-    "r2": "share of the variance explained",
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """A measured figure.
+
+    Attributes:
+        words: what it is.
+        value: of it.
+        interval: of 95 %, or None.
+        is_share: whether people read it in percent.
+        best: value of a perfect model.
+    """
+
+    words: str
+    value: float
+    interval: Sequence[float] | None
+    is_share: bool
+    best: str
+
+
+_FIGURES = {
+    "top_1_accuracy": ("accuracy (top 1)", "1"),
+    "top_5_accuracy": ("accuracy (top 5)", "1"),
+    "mean_average_precision": ("mean average precision", "1"),
+    "macro_f1": ("F1, mean over the classes", "1"),
+    "micro_f1": ("F1, all answers together", "1"),
+    "exact_match": ("all labels of a picture right", "1"),
+    "hamming_loss": ("wrong answers", "0"),
+    "roc_auc": ("area under the ROC curve, mean over the classes", "1"),
+    "average_precision": ("average precision, mean over the classes", "1"),
+    "log_loss": ("log loss", "0"),
+    "brier_score": ("Brier score", "0"),
+    "expected_calibration_error": ("expected calibration error", "0"),
+    "mae": ("mean absolute error", "0"),
+    "rmse": ("root of the mean squared error", "0"),
+    "r2": ("share of the variance explained", "1"),
 }
+_SHARES = ("top_1_accuracy", "top_5_accuracy", "exact_match")
 
 
-def _headline_rows(facts: ReportFacts) -> list[tuple[str, float, Sequence[float] | None]]:
-    metrics = facts.evaluation.get("metrics", {})
+def _headline(metrics: Mapping[str, Any]) -> list[Figure]:
     return [
-        (words, metrics[name], metrics.get(f"{name}_interval"))
-        for name, words in _WORDS.items()
+        Figure(words, metrics[name], metrics.get(f"{name}_interval"), name in _SHARES, best)
+        for name, (words, best) in _FIGURES.items()
         if name in metrics
     ]
 
 
-def worst_pictures(predictions: Predictions) -> dict[str, list[dict[str, Any]]]:
-    """Return the most confident mistakes, and the pictures whose truth is least believed."""
-    names = predictions.class_names
-    rows = np.arange(len(predictions))
-    if predictions.problem == "regression":
-        errors = np.abs(predictions.answers[:, 0] - predictions.truth[:, 0])
-        order = np.argsort(-errors, kind="stable")[:LISTED]
-        return {
-            "largest errors": [
-                {
-                    "key": predictions.keys[place],
-                    "words": f"{predictions.answers[place, 0]:.4g}, truly "
-                    f"{predictions.truth[place, 0]:.4g}",
-                }
-                for place in order.tolist()
-            ]
-        }
-    if predictions.problem == "multi_label":
-        chosen = np.where(predictions.truth > 0.5, predictions.answers, 1 - predictions.answers)
-        order = np.argsort(chosen.min(axis=1), kind="stable")[:LISTED]
-        wrong = chosen.argmin(axis=1)
-        return {
-            "hardest pictures": [
-                {
-                    "key": predictions.keys[place],
-                    "words": f"{names[wrong[place]]} "
-                    f"{predictions.answers[place, wrong[place]]:.2f}, truly "
-                    f"{'yes' if predictions.truth[place, wrong[place]] > 0.5 else 'no'}",
-                }
-                for place in order.tolist()
-            ]
-        }
-    confidence = predictions.confidence
-    believed = predictions.answers[rows, predictions.truth]
-    wrong_places = np.flatnonzero(~predictions.right)
-    confident = wrong_places[np.argsort(-confidence[wrong_places], kind="stable")][:LISTED]
-    hardest = np.argsort(believed, kind="stable")[:LISTED]
-
-    def listed(places: Any) -> list[dict[str, Any]]:
-        return [
-            {
-                "key": predictions.keys[place],
-                "words": f"{names[predictions.predicted[place]]} {confidence[place]:.2f}, truly "
-                f"{names[predictions.truth[place]]} ({believed[place]:.2f})",
-            }
-            for place in places.tolist()
-        ]
-
-    return {"most confident mistakes": listed(confident), "hardest pictures": listed(hardest)}
+def _class_counts(record: Mapping[str, Any]) -> list[tuple[str, dict[str, int]]]:
+    """Return the pictures of each class by side, the largest class first."""
+    sides = record.get("class_counts", {})
+    if record.get("problem") == "regression" or not sides:
+        return []
+    rows = [
+        (name, {side: counts.get(name, 0) for side, counts in sides.items()})
+        for name in record["class_names"]
+    ]
+    return sorted(rows, key=lambda row: -sum(row[1].values()))
 
 
-def confusion_table(predictions: Predictions) -> dict[str, Any] | None:
-    """Return the rows of a confusion matrix, and the pictures behind each cell off its diagonal.
-
-    Of many classes those are taken that are mistaken most.
-    """
-    if predictions.problem != "single_label":
-        return None
-    names, truth, predicted = predictions.class_names, predictions.truth, predictions.predicted
-    counts = np.zeros((len(names), len(names)), int)
-    np.add.at(counts, (truth, predicted), 1)
-    wrong = counts.sum(axis=0) + counts.sum(axis=1) - 2 * counts.diagonal()
-    kept = np.arange(len(names))
-    if len(names) > MOST_CLASSES:
-        kept = np.sort(np.argsort(-wrong, kind="stable")[:MOST_CLASSES])
-    rows = []
-    behind: list[dict[str, Any]] = []
-    for row in kept.tolist():
-        total = max(1, int(counts[row].sum()))
-        cells = []
-        for column in kept.tolist():
-            count = int(counts[row, column])
-            name = f"c-{row}-{column}" if count else ""
-            cells.append({"count": count, "share": count / total, "name": name,
-                          "is_right": row == column})  # fmt: skip
-            if count:
-                places = np.flatnonzero((truth == row) & (predicted == column))
-                order = places[np.argsort(-predictions.confidence[places], kind="stable")]
-                behind.append(
-                    {
-                        "name": name,
-                        "true": names[row],
-                        "predicted": names[column],
-                        "count": count,
-                        "is_right": row == column,
-                        "keys": [predictions.keys[place] for place in order[:CELL_PICTURES]],
-                    }
-                )
-        rows.append({"name": names[row], "cells": cells})
-    # Mistakes get their pictures first; there may not be room for all.
-    behind.sort(key=lambda cell: (cell["is_right"], -cell["count"]))
-    return {
-        "names": [names[label] for label in kept.tolist()],
-        "rows": rows,
-        "behind": behind,
-        "left_out": len(names) - len(kept),
-    }
+def _per_class(metrics: Mapping[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+    """Return the figures of each class, the worst first."""
+    rows: list[tuple[str, dict[str, Any]]] = list(metrics.get("per_class", {}).items())
+    return sorted(rows, key=lambda row: row[1].get("f1") or 0)
 
 
 def _charts(facts: ReportFacts) -> dict[str, Any]:
     found, charts = facts.evaluation, dict[str, Any]()
-    counts = facts.record.get("class_counts", {})
-    names = list(facts.record.get("class_names", ()))[:60]
-    if counts and facts.record.get("problem") != "regression":
-        charts["counts"] = bar_chart(
-            {name: {side: counts[side].get(name, 0) for side in counts} for name in names},
-            y="pictures",
-        )
-    charts["curves"] = [
-        (phase, [
-            line_chart({key: figures[key] for key in pair if key in figures}, x="step", y=pair[0])
-            for pair in PAIRS
-            if pair[0] in figures
-        ])
-        for phase, figures in facts.curves.items()
-    ]  # fmt: skip
+    charts["curves"] = [(phase, _curves(figures)) for phase, figures in facts.curves.items()]
     if bins := found.get("reliability"):
         points = [(one["confidence"], one["accuracy"]) for one in bins]
         charts["reliability"] = line_chart(
-            {"": points}, x="what it says", y="how often it is right", diagonal=True, dots=True,
-            limits=(-0.02, 1.02),
+            {"": points}, x="probability that it gives", y="share that is right", diagonal=True,
+            dots=True, limits=(-0.02, 1.02),
         )  # fmt: skip
     if curve := found.get("abstention", {}).get("coverage_accuracy"):
         charts["coverage"] = line_chart(
@@ -269,31 +195,45 @@ def _charts(facts: ReportFacts) -> dict[str, Any]:
     if curves := found.get("curves"):
         worst = sorted(curves, key=lambda name: curves[name]["roc_auc"])[:CURVE_CLASSES]
         charts["roc"] = line_chart(
-            {f"{name} {curves[name]['roc_auc']:.3f}": curves[name]["roc"] for name in worst},
+            {f"{shown_name(name, 20)} {curves[name]['roc_auc']:.3f}": curves[name]["roc"]
+             for name in worst},
             x="false positive rate", y="true positive rate", title="ROC", diagonal=True,
         )  # fmt: skip
         charts["precision_recall"] = line_chart(
             {
-                f"{name} {curves[name]['average_precision']:.3f}": curves[name]["precision_recall"]
+                f"{shown_name(name, 20)} {curves[name]['average_precision']:.3f}":
+                curves[name]["precision_recall"]
                 for name in worst
             },
             x="recall", y="precision", title="Precision and recall",
         )  # fmt: skip
     if robust := found.get("robustness"):
-        clean = robust["clean"]
-        lines, bands = {}, {}
-        for kind, rows in robust["kinds"].items():
-            lines[kind] = [(0, clean["value"]), *((row["severity"], row["value"]) for row in rows)]
-            if clean["interval"] and all(row["interval"] for row in rows):
-                bands[kind] = [clean["interval"], *(row["interval"] for row in rows)]
-        charts["robustness"] = line_chart(
-            lines, x="severity", y=robust["figure"], dots=True, size=(5.6, 3.4)
-        )
+        charts["robustness"] = _robustness(robust)
     one = facts.predictions
     if one is not None and one.problem == "regression":
-        places = np.linspace(0, len(one) - 1, min(2000, len(one))).astype(int)
+        places = np.linspace(0, len(one) - 1, min(SCATTERED, len(one))).astype(int)
         charts["scatter"] = scatter_chart(
             np.stack([one.truth[places, 0], one.answers[places, 0]], axis=1).tolist(),
-            x="true value", y="said",
+            x=f"true {shown_name(one.class_names[0], 20)}", y="what it says",
         )  # fmt: skip
     return charts
+
+
+def _curves(figures: Mapping[str, Sequence[tuple[float, float]]]) -> list[str]:
+    drawn = []
+    for name, words in FIGURES.items():
+        sides = {"training": name, "validation": f"val_{name}"}
+        lines = {side: figures[key] for side, key in sides.items() if key in figures}
+        if lines:
+            drawn.append(line_chart(lines, x="step", y=words))
+    return drawn
+
+
+def _robustness(robust: Mapping[str, Any]) -> str:
+    start = (0, robust["clean"]["value"])
+    lines = {
+        kind: [start, *((row["severity"], row["value"]) for row in rows)]
+        for kind, rows in robust["kinds"].items()
+    }
+    words, _ = _FIGURES.get(robust["figure"], (robust["figure"], ""))
+    return line_chart(lines, x="severity", y=words, dots=True, size=(5.6, 3.4), whole=True)
