@@ -82,7 +82,7 @@ def package_versions() -> dict[str, str]:
 
 def describe_run(tracker: Tracker, plan: Plan, record: RunRecord, folder: Path) -> None:
     """Write what was asked of a run to its folder and to the experiment store."""
-    git = record.versions.get("git", "not in a git checkout")
+    git = record.versions.get("git")
     tracker.tags(
         {
             "tl.model": plan.name,
@@ -94,11 +94,14 @@ def describe_run(tracker: Tracker, plan: Plan, record: RunRecord, folder: Path) 
             "tl.dataset": plan.data.pictures.dataset.name,
             "tl.dataset_fingerprint": plan.data.pictures.fingerprint,
             "tl.run_folder": str(folder.resolve()),
-            "mlflow.source.git.commit": git.removesuffix("-dirty"),
-            "tl.git_dirty": str(git.endswith("-dirty")).lower(),
             "mlflow.source.name": "tl finetune",
         }
     )
+    if git is not None:
+        commit = git.removesuffix("-dirty")
+        tracker.tags(
+            {"mlflow.source.git.commit": commit, "tl.git_dirty": str(commit != git).lower()}
+        )
     resolved = {
         **absolute_config(plan.config).flat(),  # the same in any folder, so also on a resume
         "name": plan.name,
@@ -190,8 +193,13 @@ def _report_figures(
             low, high = value
             name = f"{exported.measured_on}.{key.removesuffix('_interval')}"
             figures |= {f"{name}.low": low, f"{name}.high": high}
+    name = headline(exported.problem, exported.metrics)[0]
     tracker.tags(
-        {"tl.headline": f"{exported.measured_on}.{headline(exported.problem, exported.metrics)[0]}"}
+        {
+            "tl.headline": f"{exported.measured_on}.{name}",
+            # What MLflow shows at the top of a run.
+            "mlflow.note.content": _note(exported, record, name),
+        }
     )
     (folder / "metrics.json").write_text(json.dumps(exported.metrics, indent=2) + "\n")
     tracker.artifact(folder / "metrics.json")
@@ -206,6 +214,16 @@ def _report_figures(
     for name, value in look_figures(folder).items():
         figures[name] = value
     tracker.metrics(figures, step=step)
+
+
+def _note(exported: Exported, record: RunRecord, name: str) -> str:
+    interval = exported.metrics.get(f"{name}_interval")
+    between = f" (95 % interval {interval[0]:.3f} to {interval[1]:.3f})" if interval else ""
+    return (
+        f"**{name} {exported.metrics[name]:.4g}**{between} on {exported.metrics['n_pictures']:,} "
+        f"{exported.measured_on} pictures; {record.backbone}, strategy "
+        f"{record.config.training.strategy}. The page `report.html` among the artifacts says why."
+    )
 
 
 def look_figures(folder: Path) -> dict[str, float]:

@@ -17,6 +17,8 @@ from typing import Any
 from tl.journal import JOURNAL as JOURNAL
 from tl.journal import Event, read_events
 from tl.mlflow_models import ensure_experiment, log_model
+from tl.mlflow_view import TAG as VIEW_TAG
+from tl.mlflow_view import view_state
 from tl.written_aside import written_aside
 
 PROGRESS = "tracking.sent.json"
@@ -127,6 +129,9 @@ class MlflowSender:
 
         tags = [RunTag(key, value) for key, value in values.items()]
         self._client.log_batch(self.run_id, tags=tags)
+        if headline := values.get("tl.headline"):
+            experiment = self._client.get_run(self.run_id).info.experiment_id
+            self._client.set_experiment_tag(experiment, VIEW_TAG, view_state(headline))
 
     def _dataset(self, event: Event) -> None:
         from mlflow.entities import Dataset, DatasetInput, InputTag

@@ -22,7 +22,7 @@ ENVIRONMENT_KEY = "MLFLOW_TRACKING_URI"
 _log = logging.getLogger(__name__)
 
 BATCH_S = 5.0
-"""Between two times that lines are sent: a figure at a time, a store takes 3 % of a core."""
+"""Between two times that lines are sent, together: each sending is a transaction of the store."""
 RETRY_S = 30.0
 """Before a store that failed is tried again."""
 

@@ -36,8 +36,27 @@ def experiments(host: str, port: int) -> None:
             ) from error
     click.echo(f"http://{host}:{port}  shows the runs in {store.uri}")
     sys.stdout.flush()
+    for line in _views(store.uri, f"http://{host}:{port}"):
+        click.echo(line)
+    sys.stdout.flush()
     words = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", store.uri,
              "--host", host, "--port", str(port), "--workers", "1"]  # fmt: skip
     if store.artifacts is not None:
         words += ["--default-artifact-root", store.artifacts.as_uri()]
     os.execv(sys.executable, words)
+
+
+def _views(uri: str, server: str) -> list[str]:
+    """Return a link to each experiment, in which the best run comes first."""
+    from tl.mlflow_sender import mlflow_client
+    from tl.mlflow_view import TAG, view_address
+
+    try:
+        found = mlflow_client(uri).search_experiments()
+    except Exception:  # noqa: BLE001 - the server will say what is wrong with the store
+        return []
+    return [
+        f"{view_address(server, one.experiment_id)}  {one.name}, the best run first"
+        for one in found
+        if TAG in one.tags
+    ]
