@@ -76,6 +76,11 @@ def default_store(environ: Mapping[str, str] = os.environ, here: Path | None = N
     return Store(f"sqlite:///{folder / 'mlflow.db'}", folder / "mlartifacts")
 
 
+def store_of(run: Path) -> Store:
+    """Return the store of a run that may lie in another folder: beside its ``runs/``."""
+    return default_store(here=run.resolve().parent.parent)
+
+
 class JournalTracker(Journal):
     """Write the journal, and send it to a store as it grows.
 

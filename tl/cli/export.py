@@ -23,7 +23,7 @@ def export(run: str) -> None:
     from pipelines.reopen import reopen_data
     from tl.evaluation.measures import headline_line
     from tl.run_folder import find_run
-    from tl.tracking import default_store, sync_journal
+    from tl.tracking import store_of, sync_journal
 
     folder = find_run(run)
     exported = export_run(folder, reopen_data(folder))
@@ -34,6 +34,6 @@ def export(run: str) -> None:
         click.echo(line)
     tell_of_exports(folder)
     try:
-        sync_journal(folder, default_store())
+        sync_journal(folder, store_of(folder))
     except TrackingError as error:  # the model is there; the store hears of it later
         click.echo(f"warning: {error}; tl track sync {folder.name} tries again", err=True)

@@ -232,7 +232,7 @@ def test_track_sync_of_a_run_that_was_sent_names_it_and_sends_nothing(
 
     (run,) = client.search_runs([experiment])
     assert done.code == 0, done.err
-    assert f"is run {run.info.run_id} of the store" in done.out
+    assert f"in MLflow run {run.info.run_id}" in done.out
 
 
 def test_experiments_says_which_port_is_taken(tl: Run, home: Path) -> None:
