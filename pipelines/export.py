@@ -25,6 +25,7 @@ from pipelines.keep_findings import find_out, keep_findings, keep_predictions
 from pipelines.measured import Measured, measure
 from pipelines.parity import started_check
 from tl.classifier import build_classifier
+from tl.config import EvaluationConfig
 from tl.data.contents import encode_png
 from tl.data.example import Side
 from tl.data.prepare import PreparedData
@@ -41,17 +42,23 @@ from tl.zoo.backbones import find_backbone
 _log = logging.getLogger(__name__)
 
 
-def export_run(folder: Path, data: PreparedData) -> Exported:
+def export_run(
+    folder: Path, data: PreparedData, evaluation: EvaluationConfig | None = None
+) -> Exported:
     """Publish the next version of a run's model.
 
     Args:
         folder: of the run; its record, weights and split are read.
         data: the run's pictures, to measure the artefact on.
+        evaluation: how it is looked at; None takes what the run was given.
 
     Raises:
         ExportError: no weights yet, not writable, or the disk is full.
     """
     record = read_record(folder)
+    if evaluation is not None:
+        config = dataclasses.replace(record.config, evaluation=evaluation)
+        record = dataclasses.replace(record, config=config)
     if data.problem != record.problem:
         raise ExportError(
             f"{record.config.dataset} is labelled for {data.problem} now, and {folder.name} was "
@@ -88,8 +95,8 @@ def export_run(folder: Path, data: PreparedData) -> Exported:
         try:
             keep_predictions(folder, data, side, measured)
             keep_findings(folder, path, side, measured, findings)
-        except OSError as error:  # a full disk; the model is published
-            _log.warning("what was found out of %s could not be kept: %s", path, error)
+        except Exception as error:  # noqa: BLE001 - a full disk, say; the model is published
+            _log.warning("what was found out of %s could not be kept: %r", path, error)
     return Exported(path, side or "nothing", measured.metrics, measured.unreadable, record.problem)
 
 

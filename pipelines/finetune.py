@@ -223,7 +223,12 @@ def _run(
     except OSError as error:
         if exported is None:
             _end(folder, "failed", {})
-        _finish(tracker, "FAILED")
+        _finish(tracker, "FAILED" if exported is None else "FINISHED")
+        if exported is not None:
+            raise TrainingError(
+                f"the model is published as {exported.path}, but what comes after it failed: "
+                f"{error}. Once the cause is mended: tl report {folder}; tl track sync {folder}"
+            ) from error
         raise TrainingError(
             f"the run could not go on: {error}. What it has is kept; once the cause is mended: "
             f"tl finetune --resume {folder}"

@@ -70,9 +70,10 @@ def tell_of_exports(folder: Path) -> list[Path]:
     for name in (REPORT, CARD, LOG):
         if (folder / name).is_file():
             journal.artifact(folder / name)
-    journal.finish("KILLED" if state == "stopped" else "FINISHED")
+    # First: a journal that has ended is not looked at again.
     outcome = outcome_of(exported)
     write_record(folder, dataclasses.replace(record, state=state, outcome=outcome))
+    journal.finish("KILLED" if state == "stopped" else "FINISHED")
     return versions
 
 

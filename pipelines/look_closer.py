@@ -12,7 +12,7 @@ from pipelines.run_facts import outcome_of
 from pipelines.suspects import find_label_errors, write_suspects
 from tl.data.batches import Feed
 from tl.tracking import Tracker
-from tl.words import counted
+from tl.words import counted, first_line
 
 _log = logging.getLogger(__name__)
 
@@ -62,4 +62,4 @@ def going_on(what: str, say: Callable[[str], None]) -> Iterator[None]:
         yield
     except Exception as error:  # noqa: BLE001 - whatever fails here, the model is published
         _log.debug("%s failed", what, exc_info=True)
-        say(f"warning: {what} failed, the model is not concerned: {str(error).splitlines()[0]}")
+        say(f"warning: {what} failed, the model is not concerned: {first_line(error)}")

@@ -131,7 +131,7 @@ class ParityCheck:
                 for name, one in ways.items()
             },
         }
-        refuse_disparity(ways)
+        refuse_disparity(ways, self._record.id)
         return certificate
 
     def close(self) -> None:
@@ -164,7 +164,7 @@ class ParityCheck:
             time.sleep(0.05)
         raise ExportError(
             f"the exported model was not served within {START_S:.0f} s in a fresh process, so it "
-            "was not published; --set evaluation.parity=0 exports without this check"
+            "was not published; {_without(self._record.id)}"
         )
 
     def _ask(self, url: str) -> Answers:
@@ -225,8 +225,12 @@ def compare(one: Answers, other: Answers) -> Agreement:
     return Agreement(largest, same / max(1, len(one["labels"])))
 
 
-def refuse_disparity(ways: Mapping[str, Agreement]) -> None:
+def refuse_disparity(ways: Mapping[str, Agreement], run: str = "RUN") -> None:
     """Refuse a model that answers otherwise where it is served.
+
+    Args:
+        ways: what was compared with the SavedModel.
+        run: id, for the way to export nevertheless.
 
     Raises:
         ExportError: with the way, the difference and the bound.
@@ -237,8 +241,12 @@ def refuse_disparity(ways: Mapping[str, Agreement]) -> None:
             raise ExportError(
                 f"the SavedModel and {name} differ by {way.largest_difference:.2g} in a score, "
                 f"more than {bound:g}, so it was not published. Please report this; "
-                "--set evaluation.parity=0 exports without this check"
+                f"{_without(run)}"
             )
+
+
+def _without(run: str) -> str:
+    return f"`tl export {run} --set evaluation.parity=0` publishes it without this check"
 
 
 def _readable(examples: Dataset) -> tuple[Dataset, list[bytes]]:

@@ -4,7 +4,8 @@ tl promote RUN --to champion
 tl rollback flowers --to champion
 """
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,12 +17,17 @@ from tl.mlflow_models import ensure_experiment, log_model, registered_version, s
 from tl.mlflow_sender import failure_words, mlflow_client
 from tl.promotion import (
     Promotion,
+    alias_is_set,
     begin,
     check_label,
     finish,
+    has_version,
     locked,
+    owe_alias,
+    owed_aliases,
     read_journal,
     serve_label,
+    take_back,
     version_before,
 )
 from tl.run_folder import RUNS, find_run, read_manifest, read_record
@@ -55,10 +61,11 @@ def promote(target: str, label: str, store: Store | None = None) -> Promoted:
     version = find_exported(target)
     models, model = version.parent.parent, version.parent.name
     run = str(read_manifest(version).get("id", ""))
-    with locked(models):
-        _finish_pending(models, store or default_store())
+    with _changing(models):
+        _finish_pending(models)
         promotion = begin(models, model, label, int(version.name), run)
-        return _carry_out(models, promotion, store or default_store())
+        _serve(models, promotion)
+        return _all_told(models, promotion, store or default_store())
 
 
 def roll_back(model: Path, label: str, store: Store | None = None) -> Promoted:
@@ -76,33 +83,62 @@ def roll_back(model: Path, label: str, store: Store | None = None) -> Promoted:
     models = model.parent
     if not list_versions(model):
         raise ConfigError(f"no model at {model}: no such folder, or it has no version")
-    with locked(models):
-        _finish_pending(models, store or default_store())
+    with _changing(models):
+        _finish_pending(models)
         number = version_before(models, model.name, label)
         run = str(read_manifest(model / str(number)).get("id", ""))
         promotion = begin(models, model.name, label, number, run)
-        return _carry_out(models, promotion, store or default_store())
+        _serve(models, promotion)
+        return _all_told(models, promotion, store or default_store())
 
 
-def finish_interrupted(models: Path, say: Callable[[str], None]) -> None:
-    """Finish a promotion that was interrupted; what cannot be finished is said and stays.
+def finish_interrupted(
+    models: Path, say: Callable[[str], None], *, tell_store: bool = True
+) -> None:
+    """Finish promotions that were interrupted; what cannot be finished is said and stays.
 
-    Called by every tl command: nothing is done, and nothing imported, where there is no journal.
+    Called by tl commands where there is something to finish.
+
+    Args:
+        models: folder of models.
+        say: receives a line for each.
+        tell_store: also set aliases that a store did not take, which may wait for it; what serves
+            or predicts does not.
     """
     try:
-        with locked(models):
+        with _changing(models):
             pending = read_journal(models)
-            if pending is None:
-                return
-            result = _carry_out(models, pending, default_store())
+            if pending is not None:
+                _serve(models, pending)
+                say(f"finished an interrupted promotion: {_words(pending)}")
+            for one in owed_aliases(models) if tell_store else ():
+                result = _told(models, one, default_store())
+                if result.alias_fault is not None:
+                    say(
+                        f"warning: {_words(one)} where it is served, not yet in MLflow: "
+                        f"{result.alias_fault}"
+                    )
+                    return
+                say(f"MLflow knows now that {_words(one)}")
     except TlError as error:
         say(f"warning: an interrupted promotion is not finished: {error}")
-        return
-    words = f"{pending.model} {pending.version} is {pending.label}"
-    if result.alias_fault is None:
-        say(f"finished an interrupted promotion: {words}")
-    else:
-        say(f"warning: {words} where it is served, not yet in MLflow: {result.alias_fault}")
+
+
+def _words(promotion: Promotion) -> str:
+    return f"{promotion.model} {promotion.version} is {promotion.label}"
+
+
+@contextlib.contextmanager
+def _changing(models: Path) -> Iterator[None]:
+    """Hold the lock; what a disk refuses is said in a line."""
+    try:
+        with locked(models):
+            yield
+    except OSError as error:
+        raise PromotionError(
+            f"cannot write to {models}: {error.strerror or error}. Once that is mended, any tl "
+            "command finishes what was begun"
+        ) from error
 
 
 def find_exported(target: str) -> Path:
@@ -135,25 +171,41 @@ def find_exported(target: str) -> Path:
     return version.resolve()
 
 
-def _finish_pending(models: Path, store: Store) -> None:
+def _finish_pending(models: Path) -> None:
     pending = read_journal(models)
     if pending is not None:
-        _carry_out(models, pending, store)
+        _serve(models, pending)
 
 
-def _carry_out(models: Path, promotion: Promotion, store: Store) -> Promoted:
-    """Do all steps; each changes nothing where it was done before."""
-    try:
-        serve_label(models, promotion)
-    except PromotionError:
-        # Nothing has changed: what was ordered cannot be, so it is taken back.
-        (models / ".promotion.json").unlink(missing_ok=True)
-        raise
+def _serve(models: Path, promotion: Promotion) -> None:
+    """Move the label; each step changes nothing where it was done before."""
+    if not has_version(models, promotion):
+        take_back(models, promotion)
+        raise PromotionError(
+            f"{models / promotion.model} has no version {promotion.version}, it may have been "
+            f"deleted: {promotion.label} is as it was before"
+        )
+    serve_label(models, promotion)
+    owe_alias(models, promotion)
+    finish(models, promotion)
+
+
+def _all_told(models: Path, promotion: Promotion, store: Store) -> Promoted:
+    """Tell the store of a label, and of those before that it did not take."""
+    result = _told(models, promotion, store)
+    if result.alias_fault is None:
+        for one in owed_aliases(models):
+            _told(models, one, store)
+    return result
+
+
+def _told(models: Path, promotion: Promotion, store: Store) -> Promoted:
+    """Tell the store of a label that is served."""
     try:
         _set_alias(models, promotion, store)
     except TrackingError as error:
         return Promoted(promotion, models, str(error))
-    finish(models, promotion)
+    alias_is_set(models, promotion)
     return Promoted(promotion, models, None)
 
 

@@ -7,7 +7,7 @@ pictures out.
 
 import csv
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -111,9 +111,9 @@ def find_label_errors(
         outputs = unseen_outputs(
             table.features, table.targets, weights_of, Judging(rounds, folds, ""), objective
         )
-        probabilities = _softmax(outputs)
-        probabilities[~readable] = 0.0
-        suspects = find_suspects(probabilities, labels)
+        seen = np.flatnonzero(readable)
+        found = find_suspects(_softmax(outputs[seen]), [labels[place] for place in seen])
+        suspects = [replace(one, place=int(seen[one.place])) for one in found]
         weights_of[[one.place for one in suspects]] = 0
     names = data.class_names
     return [

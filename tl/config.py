@@ -260,7 +260,8 @@ class EvaluationConfig:
 
     Attributes:
         error_rate: share of wrong answers that is accepted among those the model does not abstain
-            from; the served output ``abstain`` keeps to it.
+            from; the threshold of the served output ``abstain`` is chosen for it on validation
+            pictures, of which a hundred choose it roughly.
         outside: datasets or folders of pictures that belong to no class, to see whether the model
             notices; none takes handwritten digits and shuffled tiles of its own pictures.
         robustness: test pictures that are blurred, darkened, turned and so on, each in fifteen

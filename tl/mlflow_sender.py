@@ -42,7 +42,8 @@ class MlflowSender:
         self._client = mlflow_client(uri)
         self._folder, self._artifacts = folder, artifacts
         self._progress = folder / PROGRESS
-        known = json.loads(self._progress.read_text()) if self._progress.is_file() else {}
+        known = _read_progress(self._progress, uri)
+        self._uri = uri
         self.run_id: str = known.get("run_id", "")
         self._sent: int = known.get("sent", 0)
         self._place = 0  # in the journal, of the first line that was not sent
@@ -80,7 +81,7 @@ class MlflowSender:
     def _note(self, sent: int, place: int) -> None:
         self._sent, self._place = sent, place
         with written_aside(self._progress) as aside:
-            aside.write_text(json.dumps({"run_id": self.run_id, "sent": sent}))
+            aside.write_text(json.dumps({"run_id": self.run_id, "sent": sent, "uri": self._uri}))
 
     def send(self, event: Event) -> None:
         """Send one line that is no metrics."""
@@ -96,12 +97,13 @@ class MlflowSender:
             case "dataset":
                 self._dataset(event)
             case "artifact":
-                if Path(event["path"]).exists():  # a run's folder may have been tidied since
-                    self._client.log_artifact(self.run_id, event["path"], event["folder"] or None)
+                path = self._found(event["path"])
+                if path is not None:  # a run's folder may have been tidied since
+                    self._client.log_artifact(self.run_id, str(path), event["folder"] or None)
             case "image":
                 self._image(event)
             case "model":
-                path = Path(event["path"])
+                path = self._found_version(Path(event["path"]))
                 experiment = self._client.get_run(self.run_id).info.experiment_id
                 log_model(self._client, experiment, self.run_id, event["name"], path, event["step"])
             case "end":
@@ -146,9 +148,19 @@ class MlflowSender:
         inputs = [DatasetInput(entity, [InputTag("mlflow.data.context", event["context"])])]
         self._client.log_inputs(self.run_id, inputs)
 
+    def _found(self, path: str) -> Path | None:
+        """Return a file of the run where it lies now: its folder may have been moved or copied."""
+        places = (Path(path), self._folder / Path(path).name)
+        return next((one for one in places if one.exists()), None)
+
+    def _found_version(self, path: Path) -> Path:
+        """Return a version's folder: as it was named, or beside ``runs/`` where that was moved."""
+        moved = self._folder.resolve().parent.parent / Path(*path.parts[-3:])
+        return moved if moved.is_dir() and not path.is_dir() else path
+
     def _image(self, event: Event) -> None:
-        path, key = Path(event["path"]), event["key"]
-        if not path.exists():
+        path, key = self._found(event["path"]), event["key"]
+        if path is None:
             return
         # As `MlflowClient.log_image` names them, but for its random part: sent again, a picture
         # takes its own place.
@@ -232,6 +244,18 @@ class MlflowSender:
         figures.append(Metric("folds_finished", len(finished), when, len(finished)))
         self._client.log_batch(parent, metrics=figures[:MOST_METRICS])
         self._client.set_terminated(parent, "FINISHED", end_time=when)
+
+
+def _read_progress(path: Path, uri: str) -> dict[str, Any]:
+    """Return what a store was sent; nothing where that is another store, or cannot be read.
+
+    Sending everything again doubles nothing.
+    """
+    try:
+        known: dict[str, Any] = json.loads(path.read_text())
+    except (OSError, ValueError):
+        return {}
+    return known if known.get("uri", uri) == uri else {}
 
 
 def mlflow_client(uri: str) -> Any:

@@ -3,7 +3,9 @@
 ``models/models.config`` is what TensorFlow Serving and the server in here are started with: it
 holds the labels, and the versions that are loaded. Every promotion is first a journal beside it,
 ``models/.promotion.json``, then the label, then the alias of the experiment store; what a
-crash interrupts is finished by the next tl command. ``models/promotions.jsonl`` is the history.
+crash interrupts is finished by the next tl command. Aliases that a store did not take stay in
+``models/.aliases.json``: what is served never waits for a store. ``models/promotions.jsonl`` is the
+history.
 """
 
 import contextlib
@@ -22,6 +24,7 @@ from tl.written_aside import written_aside
 
 CONFIG = "models.config"
 JOURNAL = ".promotion.json"
+OWED = ".aliases.json"
 HISTORY = "promotions.jsonl"
 _LOCK = ".promotion.lock"
 
@@ -83,8 +86,7 @@ def begin(models: Path, model: str, label: str, version: int, run: str) -> Promo
     if pending is not None:
         raise PromotionError(
             f"the promotion of {pending.model} {pending.version} to {pending.label} is not "
-            "finished: the experiment store did not take its alias. Once the store is back, any tl "
-            "command finishes it"
+            "finished; any tl command finishes it"
         )
     promotion = Promotion(
         model=model,
@@ -148,6 +150,50 @@ def serve_label(models: Path, promotion: Promotion) -> None:
             policy.ClearField("latest")
             policy.specific.versions.extend(sorted(wanted & present))
     _write(models, message)
+
+
+def take_back(models: Path, promotion: Promotion) -> None:
+    """Undo a promotion whose version is gone: the label stands for what it stood for before."""
+    message = _read(models)
+    for entry in message.model_config_list.config:
+        if entry.name == promotion.model and (
+            entry.version_labels.get(promotion.label) == promotion.version
+        ):
+            del entry.version_labels[promotion.label]
+            if promotion.before in list_versions(models / promotion.model):
+                entry.version_labels[promotion.label] = promotion.before
+            _write(models, message)
+    (models / JOURNAL).unlink(missing_ok=True)
+
+
+def owe_alias(models: Path, promotion: Promotion) -> None:
+    """Note that the store is to be told of a label, in place of an older order for it."""
+    owed = [
+        one
+        for one in owed_aliases(models)
+        if (one.model, one.label) != (promotion.model, promotion.label)
+    ]
+    _write_owed(models, [*owed, promotion])
+
+
+def alias_is_set(models: Path, promotion: Promotion) -> None:
+    """Note that the store knows of a label."""
+    _write_owed(models, [one for one in owed_aliases(models) if one != promotion])
+
+
+def owed_aliases(models: Path) -> list[Promotion]:
+    """Return the promotions whose label the store does not know; a damaged file has none."""
+    with contextlib.suppress(OSError, ValueError, TypeError):
+        return [Promotion(**one) for one in json.loads((models / OWED).read_text())]
+    return []
+
+
+def _write_owed(models: Path, owed: Sequence[Promotion]) -> None:
+    if not owed:
+        (models / OWED).unlink(missing_ok=True)
+        return
+    with written_aside(models / OWED) as aside:
+        aside.write_text(json.dumps([asdict(one) for one in owed], indent=2) + "\n")
 
 
 def finish(models: Path, promotion: Promotion) -> None:
@@ -216,6 +262,11 @@ def locked(models: Path) -> Iterator[None]:
                 f"another tl command is changing the labels in {models}; try again"
             ) from None
         yield
+
+
+def has_version(models: Path, promotion: Promotion) -> bool:
+    """Tell whether the version of a promotion is there."""
+    return promotion.version in list_versions(models / promotion.model)
 
 
 def _check_version(folder: Path, version: int) -> None:

@@ -128,7 +128,9 @@ def best_run(rows: Sequence[RunRow]) -> RunRow | None:
     None where there is none, or where the runs answer different questions.
     """
     measured = [row for row in rows if row.value is not None and row.state == "finished"]
-    questions = {(row.problem, row.headline, row.fingerprint, row.model) for row in measured}
+    questions = {
+        (row.problem, row.headline, row.fingerprint, row.model, row.measured_on) for row in measured
+    }
     if len(questions) != 1:
         return None
     lower = measured[0].headline in LOWER_IS_BETTER

@@ -2,6 +2,7 @@
 
 import contextlib
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
@@ -18,7 +19,8 @@ def system_metrics(
     """Measure from time to time while a block runs.
 
     Args:
-        tell: receives the figures and their number, from 0, on a thread of its own.
+        tell: receives the figures and the second, on a thread of its own. Seconds of the clock and
+            no count: a run that goes on after it was killed goes on behind its earlier figures.
         folder: on the disk that is looked at.
         every_s: seconds between two measurements; shorter blocks have one, at their end.
     """
@@ -27,12 +29,11 @@ def system_metrics(
     psutil.cpu_percent()  # counts from here
 
     def watch() -> None:
-        step, goes_on = 0, True
+        goes_on = True
         while goes_on:
             goes_on = not stop.wait(every_s)
             with contextlib.suppress(OSError, psutil.Error):
-                tell(measure(folder, began), step)
-            step += 1
+                tell(measure(folder, began), int(time.time()))
 
     thread = threading.Thread(target=watch, name="system metrics", daemon=True)
     thread.start()

@@ -10,3 +10,8 @@ def counted(count: int, noun: str) -> str:
 def storable(name: str) -> str:
     """Return a file's name as UTF-8 can hold it; bytes of it that are none are escaped."""
     return name.encode("utf-8", "backslashreplace").decode()
+
+
+def first_line(error: BaseException, most: int = 200) -> str:
+    """Return an error's first line, or its kind where it says nothing."""
+    return next(iter(str(error).strip().splitlines()), "")[:most] or type(error).__name__

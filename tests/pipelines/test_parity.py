@@ -124,3 +124,22 @@ def test_model_that_no_fresh_process_can_load_is_not_published(
     with pytest.raises(ExportError, match="could not be loaded and served in a fresh process"):
         pipelines.export.export_run(run, reopen_data(run))
     assert list_versions(run.parents[1] / "models" / "colours") == []
+
+
+def test_export_without_the_check_is_what_the_message_says(
+    run: Path, trained: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from tl.cli.main import main
+
+    with pytest.raises(ExportError, match=rf"tl export {run.name} --set evaluation.parity=0"):
+        refuse_disparity({"keras": Agreement(1.0, 0.0)}, run.name)
+    with pytest.raises(SystemExit) as ended:
+        main(["export", run.name, "--set", "evaluation.parity=0"])
+    assert ended.value.code == 0, capsys.readouterr().err
+    (version,) = list_versions(run.parents[1] / "models" / "colours")
+    facts = run.parents[1] / "models" / "colours" / str(version) / "assets.extra" / "tl.json"
+    assert json.loads(facts.read_text())["parity"] is None
+    with pytest.raises(SystemExit) as ended:
+        main(["export", run.name, "--set", "training.epochs=3"])
+    assert ended.value.code == 2
+    assert "an export takes evaluation.KEY=VALUE only" in capsys.readouterr().err

@@ -10,7 +10,7 @@ import pytest
 
 from pipelines.promote import finish_interrupted, promote, roll_back
 from tl.errors import ConfigError, PromotionError
-from tl.promotion import begin, read_journal, read_labels
+from tl.promotion import begin, owed_aliases, read_journal, read_labels, serve_label
 from tl.tracking import Store, default_store
 
 NOWHERE = Store("http://127.0.0.1:9", None)
@@ -67,13 +67,22 @@ def test_store_that_is_away_does_not_keep_the_label_from_being_served(
     assert done.alias_fault is not None
     assert "127.0.0.1:9" in done.alias_fault
     assert read_labels(home / "models") == {"colours": {"champion": 1}}
-    assert read_journal(home / "models") == done.promotion
+    assert owed_aliases(home / "models") == [done.promotion]
+
+    # A bad version can be taken back while the store is still away.
+    promote("models/colours/2", "champion", NOWHERE)
+    back = roll_back(home / "models" / "colours", "champion", NOWHERE)
+    assert back.alias_fault is not None
+    assert read_labels(home / "models") == {"colours": {"champion": 1}}
+    assert owed_aliases(home / "models") == [back.promotion]  # the newest order only
 
     said: list[str] = []
+    finish_interrupted(home / "models", said.append, tell_store=False)  # as `tl serve` does
+    assert said == []
     finish_interrupted(home / "models", said.append)  # the store is back
-    assert said == ["finished an interrupted promotion: colours 1 is champion"]
+    assert said == ["MLflow knows now that colours 1 is champion"]
     assert alias().tags["tl.saved_model_version"] == "1"
-    assert read_journal(home / "models") is None
+    assert owed_aliases(home / "models") == []
     finish_interrupted(home / "models", said.append)
     assert len(said) == 1
 
@@ -94,6 +103,18 @@ def test_crash_whose_version_was_deleted_is_taken_back(home: Path) -> None:
     assert "no version 2, it may have been deleted" in said[0]
     assert read_journal(home / "models") is None
     assert read_labels(home / "models") == {}
+
+
+def test_crash_after_the_label_whose_version_was_deleted_goes_back(home: Path) -> None:
+    promote("models/colours/1", "champion", NOWHERE)
+    promotion = begin(home / "models", "colours", "champion", 2, "")
+    serve_label(home / "models", promotion)
+    shutil.rmtree(home / "models" / "colours" / "2")
+    said: list[str] = []
+    finish_interrupted(home / "models", said.append, tell_store=False)
+    assert "champion is as it was before" in said[0]
+    assert read_labels(home / "models") == {"colours": {"champion": 1}}
+    assert read_journal(home / "models") is None
 
 
 def test_deleted_and_absent_versions_are_refused(home: Path, trained: Any) -> None:

@@ -1,15 +1,25 @@
 """`tl export`: publish a run's weights again."""
 
+import dataclasses
+
 import click
 
 from tl.cli.finetune import unreadable_lines
 from tl.cli.shown_path import shown_path
-from tl.errors import TrackingError
+from tl.config_reading import read_config
+from tl.errors import ConfigError, TrackingError
 
 
 @click.command()
 @click.argument("run")
-def export(run: str) -> None:
+@click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="evaluation.KEY=VALUE",
+    help="How the model is looked at, as evaluation.parity=0 for no certificate; repeat.",
+)
+def export(run: str, settings: tuple[str, ...]) -> None:
     """Write the SavedModel again from a run's weights, as the model's next version.
 
     RUN is a folder below runs/, or the beginning or end of its name. Works for runs that were
@@ -22,11 +32,18 @@ def export(run: str) -> None:
     from pipelines.finish_run import tell_of_exports
     from pipelines.reopen import reopen_data
     from tl.evaluation.measures import headline_line
-    from tl.run_folder import find_run
+    from tl.run_folder import find_run, read_record
     from tl.tracking import store_of, sync_journal
 
     folder = find_run(run)
-    exported = export_run(folder, reopen_data(folder))
+    had = read_record(folder).config
+    config = read_config(None, settings, base=had)
+    if dataclasses.replace(config, evaluation=had.evaluation) != had:
+        raise ConfigError(
+            f"--set {' '.join(settings)}: an export takes evaluation.KEY=VALUE only; for another "
+            "training: tl finetune"
+        )
+    exported = export_run(folder, reopen_data(folder), config.evaluation)
     click.echo(f"model     {shown_path(exported.path)}")
     if exported.metrics:
         click.echo(headline_line(exported.problem, exported.metrics, exported.measured_on))

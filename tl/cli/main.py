@@ -72,10 +72,14 @@ class LazyGroup(click.Group):
 def tl(ctx: click.Context, debug: bool) -> None:
     """Transfer learning for pictures: from a folder of labelled pictures to a served model."""
     ctx.obj = {"debug": debug}
-    if (Path("models") / ".promotion.json").is_file():  # a label was being moved when all ended
+    # A label was being moved when all ended, or a store did not take it.
+    if any((Path("models") / name).is_file() for name in (".promotion.json", ".aliases.json")):
         from pipelines.promote import finish_interrupted
 
-        finish_interrupted(Path("models"), lambda line: click.echo(line, err=True))
+        waits = ctx.invoked_subcommand not in ("serve", "predict", "runs")
+        finish_interrupted(
+            Path("models"), lambda line: click.echo(line, err=True), tell_store=waits
+        )
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

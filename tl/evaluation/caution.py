@@ -103,8 +103,8 @@ def fit_caution(
         if len(seen.logits)
     }
     facts["outside"] = compared
-    pays = bool(compared) and _mean(compared, "strangeness") >= _mean(
-        compared, "largest_probability"
+    pays = bool(compared) and all(
+        one["strangeness"] >= one["largest_probability"] for one in compared.values()
     )
     facts["has_ood_score"] = pays
     return Caution(temperature, abstain_below, strangeness if pays else None, facts)
@@ -120,7 +120,3 @@ def confidences(logits: Floats, temperature: float, problem: Problem) -> Floats:
 
 def _error(confidence: Floats, right: NDArray[np.bool_]) -> float:
     return float(calibration_error(confidence, right)(np.ones((1, len(right))))[0])
-
-
-def _mean(compared: Mapping[str, Mapping[str, float]], key: str) -> float:
-    return float(np.mean([one[key] for one in compared.values()]))

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from tl.errors import PredictionError
 from tl.map_ahead import map_ahead
+from tl.words import first_line
 
 BATCH = 32
 CORES = os.cpu_count() or 1
@@ -152,8 +153,7 @@ def load_served_model(path: Path) -> ServedModel:
     try:
         loaded = tf.saved_model.load(str(path))
     except (OSError, ValueError, tf.errors.OpError) as error:
-        reason = str(error).splitlines()[0][:200]
-        raise PredictionError(f"cannot load the SavedModel {path}: {reason}") from error
+        raise PredictionError(f"cannot load the SavedModel {path}: {first_line(error)}") from error
     return ServedModel(path, loaded, _manifest(path))
 
 

@@ -12,8 +12,8 @@ from pathlib import Path
 
 from tl.errors import ExportError
 
-LEFT_SECONDS = 3600.0
-"""Since a folder that is being written was touched; no export takes as long for one file."""
+LEFT_SECONDS = 86400.0
+"""Since a folder that is being written was touched: its model is measured for hours, at most."""
 
 
 def list_versions(model_folder: Path) -> list[int]:

@@ -85,3 +85,17 @@ def test_huge_logits_do_not_overflow() -> None:
     truth = np.array([0, 0] * 20)
     with np.errstate(over="raise", invalid="raise"):
         assert fit_temperature(logits, truth, "single_label") == pytest.approx(20, rel=0.01)
+
+
+def test_interval_of_the_error_is_not_above_it() -> None:
+    """Samples repeat pictures, and look worse calibrated than they are."""
+    from tl.evaluation.metrics import classification_metrics
+
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        top = rng.uniform(0.5, 1.0, 110)
+        right = rng.random(110) < top
+        answers = np.stack([top, 1 - top], axis=1).astype(np.float32)
+        metrics = classification_metrics(answers, np.where(right, 0, 1).tolist(), ("a", "b"))
+        low, high = metrics["expected_calibration_error_interval"]
+        assert 0 <= low <= metrics["expected_calibration_error"] <= high, seed

@@ -10,6 +10,10 @@ from tl.evaluation.regression import regression_metrics
 def test_figures_are_those_worked_by_hand() -> None:
     metrics = regression_metrics(np.array([1.0, 2.0, 6.0]), np.array([1.0, 4.0, 7.0]), 3.0)
 
+    intervals = {key: metrics.pop(key) for key in list(metrics) if key.endswith("_interval")}
+    assert set(intervals) == {"mae_interval", "rmse_interval", "r2_interval"}
+    for key, (low, high) in intervals.items():
+        assert low <= metrics[key.removesuffix("_interval")] <= high
     assert metrics == {
         "n_pictures": 3,
         "mae": pytest.approx(1.0),
