@@ -32,8 +32,8 @@ class Lineage:
         dataset: as the run was given it.
         fingerprint: of the pictures and their labels.
         pictures: number by side.
-        same_pictures: whether the split in the version has as many as were trained on; None where
-            it cannot be told.
+        same_pictures: whether the split in the version has as many pictures as its record; None
+            where it cannot be told.
         backbone: row of the zoo, its weights and their hash.
         git: commit, with -dirty where it had changes.
         versions: of packages.
@@ -110,7 +110,9 @@ def trace(version: Path) -> Lineage:
             device=str(facts["device"]),
             headline=_headline(facts),
             settings=changed_settings(config),
-            command=reproduce_command(config, run),
+            command=reproduce_command(
+                config, folder / SPLIT if folder else version / "assets.extra" / SPLIT
+            ),
             weights_sha256=_digest(folder / WEIGHTS) if folder else None,
         )
     except (KeyError, TypeError, AttributeError) as error:
@@ -129,13 +131,18 @@ def changed_settings(config: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def reproduce_command(config: dict[str, Any], run: str) -> str:
-    """Return the command that trains such a model again, on the sides that pictures had."""
+def reproduce_command(config: dict[str, Any], split: Path | str) -> str:
+    """Return the command that trains such a model again, on the sides that pictures had.
+
+    Args:
+        config: as stored.
+        split: file with the sides, where the config names none.
+    """
     words = ["tl", "finetune", "--dataset", str(config["dataset"])]
     for key, value in changed_settings(config).items():
         words += ["--set", f"{key}={_toml(value)}"]
     if not config.get("data", {}).get("split_file"):
-        words += ["--set", f"data.split_file=runs/{run}/{SPLIT}"]
+        words += ["--set", f"data.split_file={split}"]
     return shlex.join(words)
 
 

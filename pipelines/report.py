@@ -26,7 +26,7 @@ from tl.report.model_card import model_card
 from tl.report.page import ReportFacts, report_page
 from tl.report.shown import shown_name
 from tl.report.strategy_table import StrategyTable, strategy_table
-from tl.run_folder import read_record
+from tl.run_folder import SPLIT, read_record
 from tl.words import storable
 from tl.written_aside import written_aside
 
@@ -71,7 +71,7 @@ def write_report(
         return None if place is None else thumbnail(examples[place], most_pixels, THUMBNAIL)
 
     saved = evaluation.get("saved_model")
-    reproduce = reproduce_command(stored["config"], record.id)
+    reproduce = reproduce_command(stored["config"], f"runs/{record.id}/{SPLIT}")
     facts = ReportFacts(
         asked=_asked(stored, data),
         record=stored,
