@@ -11,6 +11,7 @@ from importlib.metadata import version as installed
 from pathlib import Path
 from typing import Any
 
+LABEL_TAG = "tl.label"
 VERSION_TAG = "tl.saved_model_version"
 PATH_TAG = "tl.saved_model"
 REGISTERED_TAG = "mlflow.modelVersions"
@@ -118,6 +119,16 @@ def _versions_of(client: Any, name: str, number: str, path: str) -> list[Any]:
 def set_alias(client: Any, name: str, alias: str, version: str) -> None:
     """Let an alias of the registry stand for a version."""
     client.set_registered_model_alias(name, alias, version)
+    run_id = client.get_model_version(name, version).run_id
+    if not run_id:  # of a model whose run is not in this store
+        return
+    # Runs show it too: a table of them has no column for the registry's aliases.
+    experiment = client.get_run(run_id).info.experiment_id
+    tag = f"{LABEL_TAG}.{alias}"
+    for run in client.search_runs([experiment], f"tags.`{tag}` != ''"):
+        if run.info.run_id != run_id and run.data.tags.get("tl.model") == name:
+            client.delete_tag(run.info.run_id, tag)
+    client.set_tag(run_id, tag, f"version {version}")
 
 
 def _find_logged(client: Any, experiment: str, run_id: str | None, number: str) -> Any:

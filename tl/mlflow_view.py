@@ -33,6 +33,7 @@ def view_state(headline: str) -> str:
             *(f"metrics.`{name}`" for name in dict.fromkeys(metrics)),
             "tags.`tl.backbone`",
             "tags.`tl.strategy`",
+            "tags.`tl.label.champion`",
         ],
         "runsPinned": [],
         "runsHidden": [],

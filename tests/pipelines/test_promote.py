@@ -42,12 +42,23 @@ def alias(name: str = "champion") -> Any:
     return MlflowClient(uri, registry_uri=uri).get_model_version_by_alias("colours", name)
 
 
+def labelled(label: str) -> list[str]:
+    """Names of the runs that MLflow shows as having a label."""
+    from mlflow import MlflowClient
+
+    client = MlflowClient(default_store().uri)
+    experiment = client.get_experiment_by_name("colours").experiment_id
+    found = client.search_runs([experiment], f"tags.`tl.label.{label}` != ''")
+    return [run.info.run_name for run in found]
+
+
 def test_label_alias_and_history_go_together_and_back(home: Path, trained: Any) -> None:
     done = promote(trained.run.name, "champion")
     assert done.alias_fault is None
     assert done.promotion.run == trained.run.name
     assert read_labels(home / "models") == {"colours": {"champion": 1}}
     assert alias().tags["tl.saved_model_version"] == "1"
+    assert labelled("champion") == [trained.run.name]  # a column of the table of runs
 
     promote("models/colours/2", "champion")
     assert read_labels(home / "models") == {"colours": {"champion": 2}}
