@@ -30,6 +30,7 @@ from tl.data.decode import NO_LIMIT, decode_picture, servable_bytes
 from tl.data.example import Dataset
 from tl.data.prepare import PreparedData
 from tl.errors import DatasetError, ExportError
+from tl.evaluation.calibration import probabilities_of
 from tl.evaluation.caution import Caution
 from tl.export.graph import TOP_K
 from tl.run_folder import RunRecord
@@ -264,12 +265,7 @@ def _as_served(logits: NDArray[np.floating[Any]], caution: Caution, record: RunR
     """Return what the network says in the way the graph does."""
     if record.problem == "regression":
         return {"outputs": logits[:, 0]}
-    scaled = np.asarray(logits, np.float64) / caution.temperature
-    if record.problem == "multi_label":
-        probabilities = 1 / (1 + np.exp(-scaled))
-    else:
-        probabilities = np.exp(scaled - scaled.max(axis=1, keepdims=True))
-        probabilities /= probabilities.sum(axis=1, keepdims=True)
+    probabilities = probabilities_of(logits, record.problem, caution.temperature)
     best = np.argsort(-probabilities, axis=1, kind="stable")[:, :TOP_K]
     names = np.array(record.class_names)
     return {"labels": names[best], "scores": np.take_along_axis(probabilities, best, axis=1)}

@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from pipelines.backbone_features import backbone_facts, feature_folder
 from tl.config import DataConfig
@@ -19,6 +18,7 @@ from tl.data.batches import Feed
 from tl.data.prepare import PreparedData
 from tl.data.strata import strata_of, stratified_folds, units_of
 from tl.errors import ConfigError
+from tl.evaluation.calibration import probabilities_of
 from tl.evaluation.label_errors import Suspect, find_suspects
 from tl.features import FeatureExtractor, plain_view
 from tl.training.unseen import FOLDS, Judging, scoring_of, unseen_outputs
@@ -112,7 +112,9 @@ def find_label_errors(
             table.features, table.targets, weights_of, Judging(rounds, folds, ""), objective
         )
         seen = np.flatnonzero(readable)
-        found = find_suspects(_softmax(outputs[seen]), [labels[place] for place in seen])
+        found = find_suspects(
+            probabilities_of(outputs[seen], "single_label"), [labels[place] for place in seen]
+        )
         suspects = [replace(one, place=int(seen[one.place])) for one in found]
         weights_of[[one.place for one in suspects]] = 0
     names = data.class_names
@@ -156,9 +158,3 @@ def read_suspects(path: Path) -> list[SuspectRow]:
             ]
     except (OSError, ValueError, KeyError, TypeError, csv.Error) as error:
         raise ConfigError(f"{path} was not written by tl, or was changed: {error}") from error
-
-
-def _softmax(logits: NDArray[np.float32]) -> NDArray[np.float64]:
-    scaled = np.asarray(logits, np.float64)
-    shares = np.exp(scaled - scaled.max(axis=1, keepdims=True))
-    return np.asarray(shares / shares.sum(axis=1, keepdims=True))

@@ -7,9 +7,10 @@ the table of runs has no figures at all.
 import json
 from typing import Any
 
+from tl.problem import LOWER_IS_BETTER
+
 KEY = "tl"
 TAG = f"mlflow.sharedViewState.{KEY}"
-LOWER_IS_BETTER = ("mae", "rmse", "log_loss")
 
 
 def view_state(headline: str) -> str:

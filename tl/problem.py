@@ -13,6 +13,10 @@ from typing import Any, Literal
 from tl.errors import ConfigError
 
 Problem = Literal["single_label", "multi_label", "regression"]
+LOWER_IS_BETTER = frozenset(
+    {"mae", "rmse", "log_loss", "brier_score", "expected_calibration_error", "hamming_loss"}
+)
+"""Figures of which less is better; of all others more is."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,12 +15,12 @@ import orjson
 
 from tl.config import RunConfig, flatten
 from tl.errors import ConfigError, nearest
+from tl.problem import LOWER_IS_BETTER
 from tl.written_aside import written_aside
 
 INDEX = ".index.json"
 FORMAT = 1
 _DEFAULTS = RunConfig(dataset="-").flat()
-LOWER_IS_BETTER = frozenset({"mae", "rmse", "log_loss", "brier_score", "hamming_loss"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

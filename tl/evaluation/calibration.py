@@ -81,6 +81,17 @@ def _bins(confidence: Floats) -> NDArray[Any]:
     return np.asarray(np.minimum((np.asarray(confidence, np.float64) * BINS).astype(int), BINS - 1))
 
 
+def probabilities_of(
+    logits: NDArray[Any], problem: Problem, temperature: float = 1.0
+) -> NDArray[np.float64]:
+    """Return what the exported graph makes of logits, (n, n_classes), in double precision."""
+    scaled = np.asarray(logits, np.float64) / temperature
+    if problem == "multi_label":
+        return np.asarray(1 / (1 + np.exp(-scaled)))
+    shares = np.exp(scaled - scaled.max(axis=1, keepdims=True))
+    return np.asarray(shares / shares.sum(axis=1, keepdims=True))
+
+
 def brier_scores(probabilities: Floats, truth: NDArray[Any]) -> Floats:
     """Return the squared distance of each picture's probabilities from the truth, (n,), 0 to 2.
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tl.evaluation.abstention import choose_threshold, kept_at
-from tl.evaluation.calibration import calibration_error, fit_temperature
+from tl.evaluation.calibration import calibration_error, fit_temperature, probabilities_of
 from tl.evaluation.strangeness import Strangeness, fit_strangeness, separation
 from tl.problem import Problem
 
@@ -112,10 +112,7 @@ def fit_caution(
 
 def confidences(logits: Floats, temperature: float, problem: Problem) -> Floats:
     """Return the largest probability of each picture, (n,)."""
-    scaled = np.asarray(logits, np.float64) / temperature
-    if problem == "multi_label":
-        return np.asarray(1 / (1 + np.exp(-scaled.max(axis=1))))
-    return np.asarray(1 / np.exp(scaled - scaled.max(axis=1, keepdims=True)).sum(axis=1))
+    return np.asarray(probabilities_of(logits, problem, temperature).max(axis=1))
 
 
 def _error(confidence: Floats, right: NDArray[np.bool_]) -> float:

@@ -12,7 +12,7 @@ from tl.evaluation.multi_label import multi_label_figures
 from tl.evaluation.predictions import Predictions
 from tl.evaluation.regression import regression_figures
 from tl.evaluation.score_interval import Figure, mcnemar, paired_p_value, resampled_figures
-from tl.problem import Problem
+from tl.problem import LOWER_IS_BETTER, Problem
 
 LEVEL = 0.05
 FIGURES: dict[Problem, tuple[str, ...]] = {
@@ -21,7 +21,6 @@ FIGURES: dict[Problem, tuple[str, ...]] = {
     "regression": ("mae", "rmse"),
 }
 """By problem, the first of which decides."""
-LOWER_IS_BETTER = frozenset({"log_loss", "mae", "rmse"})
 
 
 @dataclass(frozen=True, slots=True)

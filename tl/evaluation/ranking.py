@@ -18,13 +18,12 @@ from tl.evaluation.score_interval import (
     resampled,
     wilson,
 )
-from tl.problem import Problem
+from tl.problem import LOWER_IS_BETTER, Problem
 from tl.training.objectives import Labels, Objective
 
 LEVEL = 0.05
 """Chance of calling backbones different that are equally good, over all comparisons together."""
 WORDS = {"accuracy": "accuracy", "micro_f1": "micro F1", "mae": "mean error"}
-_LOWER_IS_BETTER = {"mae"}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -100,7 +99,7 @@ def rank(
         objective: gives the score.
         seed: of the bootstrap.
     """
-    sign = -1 if objective.score_name in _LOWER_IS_BETTER else 1
+    sign = -1 if objective.score_name in LOWER_IS_BETTER else 1
     ones = np.ones(len(labels), np.float32)
     scores = [float(objective.score(one.outputs, labels, ones)) for one in candidates]
     judged = [_judged(one, labels, problem, objective, seed) for one in candidates]
@@ -136,7 +135,7 @@ def rank(
 
 def figure(value: float, score_name: str) -> str:
     """Return a score as people read it."""
-    return f"{value:.4g}" if score_name in _LOWER_IS_BETTER else f"{value:.3f}"
+    return f"{value:.4g}" if score_name in LOWER_IS_BETTER else f"{value:.3f}"
 
 
 def _judged(

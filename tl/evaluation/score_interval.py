@@ -100,13 +100,15 @@ def intervals(
         count: pictures, 1 or more.
         seed: of the samples.
     """
+    known = _telling_samples(figures, count, seed)
+    return {name: percentile_interval(values) for name, values in known.items()}
+
+
+def _telling_samples(figures: Mapping[str, Figure], count: int, seed: int = 0) -> dict[str, Floats]:
+    """Return the scores of the samples, of those figures that differ between samples."""
     together = resampled_figures(figures, count, seed)
     finite = {name: values[np.isfinite(values)] for name, values in together.items()}
-    return {
-        name: percentile_interval(values)
-        for name, values in finite.items()
-        if len(values) and np.ptp(values) > 0
-    }
+    return {name: values for name, values in finite.items() if len(values) and np.ptp(values) > 0}
 
 
 def resampled_figures(
@@ -137,26 +139,21 @@ def with_intervals(figures: Mapping[str, Figure], count: int) -> dict[str, Any]:
     Wilson's interval, and another figure none.
     """
     everyone = np.ones((1, count))
-    known = intervals(figures, count)
+    known = _telling_samples(figures, count)
     metrics: dict[str, Any] = {}
     for name, figure in figures.items():
         metrics[name] = value = float(figure(everyone)[0])
         if name in known:
-            low, high = known[name]
+            low, high = percentile_interval(known[name])
             if name in BIASED:
                 # Every sample repeats pictures, and is further from calibrated than they are: what
                 # the samples' middle is too high, the interval is too.
-                shift = centre(figure, count) - value
+                shift = float(np.median(known[name])) - value
                 low, high = max(0.0, low - shift), max(0.0, high - shift)
             metrics[f"{name}_interval"] = [low, high]
         elif name.endswith("accuracy"):
             metrics[f"{name}_interval"] = list(wilson(round(value * count), count))
     return metrics
-
-
-def centre(figure: Figure, count: int) -> float:
-    """Return the median of a score over the samples of `intervals`."""
-    return float(np.median(resampled_figures({"": figure}, count)[""]))
 
 
 def percentile_interval(scores: Floats) -> tuple[float, float]:

@@ -6,7 +6,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from tl.problem import LOWER_IS_BETTER
 from tl.report.shown import shown_name, shown_text
+from tl.report.templates import templates
 
 HEADLINES = (
     "top_1_accuracy", "top_5_accuracy", "macro_f1", "mean_average_precision", "micro_f1", "mae",
@@ -24,16 +26,7 @@ def model_card(record: Mapping[str, Any], evaluation: Mapping[str, Any], reprodu
         evaluation: ``evaluation.json``.
         reproduce: the command that makes such a model again.
     """
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        undefined=StrictUndefined,
-        finalize=shown_text,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
+    environment = templates(html=False)
     environment.filters.update(quoted=_quoted, md=_markdown, names=_names)
     metrics = evaluation.get("metrics", {})
     figures = [
@@ -42,11 +35,11 @@ def model_card(record: Mapping[str, Any], evaluation: Mapping[str, Any], reprodu
         if name in metrics
     ]
     kinds = evaluation.get("robustness", {}).get("kinds", {})
-    lower = evaluation.get("robustness", {}).get("figure") == "mae"
+    lower = evaluation.get("robustness", {}).get("figure") in LOWER_IS_BETTER
     ends = [(name, rows[-1]["value"]) for name, rows in kinds.items()]
     weakest = (max if lower else min)(ends, key=lambda one: one[1]) if ends else None
     slices = evaluation.get("slices") or [None]
-    return environment.get_template("model_card.md.jinja").render(
+    rendered: str = environment.get_template("model_card.md.jinja").render(
         record=record,
         dataset=Path(str(record["config"]["dataset"])).name,
         measured_on={"val": "validation"}.get(evaluation.get("measured_on", ""), "test"),
@@ -59,6 +52,7 @@ def model_card(record: Mapping[str, Any], evaluation: Mapping[str, Any], reprodu
         weakest=weakest,
         reproduce=reproduce,
     )
+    return rendered
 
 
 def _quoted(text: str) -> str:

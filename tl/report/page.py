@@ -21,9 +21,9 @@ from tl.report.shown import (
     shown_interval,
     shown_name,
     shown_percent,
-    shown_text,
 )
 from tl.report.strategy_table import StrategyTable
+from tl.report.templates import templates
 from tl.words import counted
 
 CURVE_CLASSES = 6
@@ -68,16 +68,7 @@ class ReportFacts:
 
 def report_page(facts: ReportFacts) -> str:
     """Return the page."""
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=StrictUndefined,
-        finalize=shown_text,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = templates(html=True)
     environment.filters.update(
         figure=shown_figure, percent=shown_percent, interval=shown_interval, name=shown_name,
         shell=shlex.quote, counted=counted,
@@ -91,7 +82,7 @@ def report_page(facts: ReportFacts) -> str:
     confusion = None
     if predictions is not None and predictions.problem == "single_label":
         confusion = confusion_matrix(predictions, album)
-    return environment.get_template("report.html.jinja").render(
+    rendered: str = environment.get_template("report.html.jinja").render(
         facts=facts,
         evaluation=facts.evaluation,
         caution=facts.evaluation.get("caution", {}),
@@ -106,6 +97,7 @@ def report_page(facts: ReportFacts) -> str:
         charts=_charts(facts),
         suspects=suspects,
     )
+    return rendered
 
 
 def _suspect(row: Any, album: Album) -> Shown:
