@@ -37,7 +37,7 @@ from pipelines.run_facts import (
     run_record,
     warnings_to,
 )
-from tl.augment.flip_harm import FlipHarm
+from pipelines.run_log import flip_words, report_decision, say_and_keep
 from tl.augment.pca_jitter import fit_colour_pca
 from tl.augment.recipes import Augmentation
 from tl.classifier import Classifier, build_classifier
@@ -54,7 +54,6 @@ from tl.run_folder import (
     read_record,
     write_record,
 )
-from tl.strategy import Decision, decision_lines
 from tl.system_metrics import system_metrics
 from tl.tracking import JournalTracker, Tracker, default_store
 from tl.training.checkpoints import Checkpoint, remove_checkpoints
@@ -325,8 +324,8 @@ def _train(
             listener=Recording(listener, tracker, log),
             on_best=store,
             before_training=rehearse,
-            on_decision=lambda decision: _report_decision(decision, folder, tracker, log, say),
-            on_flip_harm=lambda harm: say(_flip_words(harm, plan, log)),
+            on_decision=lambda decision: report_decision(decision, folder, tracker, log, say),
+            on_flip_harm=lambda harm: say(flip_words(harm, plan, log)),
             feed=feed,
             problem=plan.data.problem,
             checkpoints=CheckpointWriter(
@@ -336,43 +335,11 @@ def _train(
             feature_folder=feature_folder(plan.config.data, plan.weights),
             seconds_left=seconds_left,
             device=device,
-            say=lambda line: _say_and_keep(line, say, log),
+            say=lambda line: say_and_keep(line, say, log),
         )
         trained = train_classifier(task, resumed)
         store.finish(trained.classifier)
         return trained
-
-
-def _report_decision(
-    decision: Decision, folder: Path, tracker: Tracker, log: Any, say: Callable[[str], None]
-) -> None:
-    """Say what ``auto`` has chosen and why, and keep it."""
-    for line in decision_lines(decision):
-        say(line)
-        log.write(line + "\n")
-    path = folder / "decision.json"
-    facts = {**dataclasses.asdict(decision), "in_words": decision_lines(decision)}
-    path.write_text(json.dumps(facts, indent=2) + "\n")
-    tracker.artifact(path)
-    tracker.tags({"tl.strategy": f"auto: {decision.strategy}"})
-
-
-def _say_and_keep(line: str, say: Callable[[str], None], log: Any) -> None:
-    """Say what was found by trying, and keep it in the run's log."""
-    say(line)
-    log.write(line + "\n")
-
-
-def _flip_words(harm: FlipHarm, plan: Plan, log: Any) -> str:
-    """Say that flips harm, and keep it in the run's log."""
-    true, taken_for = (plan.data.class_names[label] for label in harm.pair)
-    words = (
-        f"warning: recipe {plan.recipe!r} mirrors pictures, and mirrored ones are taken for other "
-        f"classes: {harm.lost} of {harm.n_pictures} validation pictures, most often {true!r} for "
-        f"{taken_for!r}; if left and right matter, pass --set augment.recipe=digits"
-    )
-    log.write(words + "\n")
-    return words
 
 
 def _augmentation(plan: Plan, folder: Path, tracker: Tracker) -> Augmentation:

@@ -8,11 +8,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from tl.config import AugmentConfig, RunConfig, TrainingConfig, model_name_of
+from tl.config import AugmentConfig, RunConfig, TrainingConfig
 from tl.data.inspect import cache_folder
 from tl.data.prepare import PreparedData, prepare_data
 from tl.errors import ConfigError
 from tl.export.versions import check_writable
+from tl.model_name import model_name_of
 from tl.problem import refuse_without_meaning
 from tl.words import counted
 from tl.zoo.backbones import Backbone, find_backbone

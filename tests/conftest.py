@@ -7,6 +7,7 @@ something in it works on a copy.
 import io
 import json
 import os
+import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -271,6 +272,15 @@ def train(dataset: Path, home: Path, changes: dict[str, Any]) -> Trained:
             plan,
             result,
         )
+
+
+@pytest.fixture
+def copied_run(trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of the run of `trained` in a working directory of its own, where it also exports."""
+    monkeypatch.chdir(tmp_path)
+    run = Path(shutil.copytree(trained.run, tmp_path / "runs" / trained.run.name))
+    publish_into(run, tmp_path / "models")
+    return run
 
 
 @pytest.fixture(scope="session")

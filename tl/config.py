@@ -5,12 +5,12 @@ No TensorFlow here, so that a bad value is refused at once.
 
 import dataclasses
 import math
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from tl.errors import ConfigError
+from tl.model_name import check_model_name
 from tl.transforms import TransformSettings, check_transforms
 
 Strategy = Literal["auto", "features", "stages", "last", "all"]
@@ -362,26 +362,6 @@ class RunConfig:
     def flat(self) -> dict[str, Any]:
         """Return ``{"training.epochs": 15, ...}``, for parameters of an experiment."""
         return dict(flatten(self.to_dict()))
-
-
-def check_model_name(name: str) -> str:
-    """Return the name, or refuse what cannot be a folder and a part of a URL.
-
-    Raises:
-        ConfigError: with the reason.
-    """
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", name):
-        raise ConfigError(
-            f"--name {name!r}: a model's name is a folder and a part of a URL; use up to 100 "
-            "letters, digits, '.', '_' and '-', beginning with a letter or digit"
-        )
-    return name
-
-
-def model_name_of(dataset_name: str) -> str:
-    """Turn a dataset's name into a valid model name."""
-    cleaned = re.sub(r"[^A-Za-z0-9._-]+", "_", dataset_name).lstrip("._-")[:100]
-    return cleaned or "model"
 
 
 def flatten(tree: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:

@@ -1,8 +1,6 @@
 """What an export finds out about its model, on runs of every problem."""
 
 import json
-import shutil
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -112,26 +110,15 @@ def test_shuffled_tiles_keep_every_pixel() -> None:
     assert np.array_equal(np.sort(view.ravel()), np.sort(shuffled.ravel()))
 
 
-@pytest.fixture
-def copy(
-    trained: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
-    redirect_export: Callable[[Path, Path], None],
-) -> Path:  # fmt: skip
-    monkeypatch.chdir(tmp_path)
-    run = Path(shutil.copytree(trained.run, tmp_path / "runs" / trained.run.name))
-    redirect_export(run, tmp_path / "models")
-    return run
-
-
-def test_outside_pictures_of_the_users_own(copy: Path, pictures: Path) -> None:
+def test_outside_pictures_of_the_users_own(copied_run: Path, pictures: Path) -> None:
     from pipelines.export import export_run
     from pipelines.reopen import reopen_data
 
-    facts = json.loads((copy / "run.json").read_text())
+    facts = json.loads((copied_run / "run.json").read_text())
     facts["config"]["evaluation"]["outside"] = [str(pictures)]
-    (copy / "run.json").write_text(json.dumps(facts))
-    export_run(copy, reopen_data(copy))
-    assert set(evaluation(copy)["outside"]) == {pictures.name}
+    (copied_run / "run.json").write_text(json.dumps(facts))
+    export_run(copied_run, reopen_data(copied_run))
+    assert set(evaluation(copied_run)["outside"]) == {pictures.name}
 
 
 def test_label_errors_are_written_where_they_are(

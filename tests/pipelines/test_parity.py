@@ -1,8 +1,6 @@
 """The certificate: one answer whichever way a model runs, and no export where there is another."""
 
 import json
-import shutil
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -52,17 +50,12 @@ def test_disparity_is_refused(way: str, bound: float) -> None:
 
 
 @pytest.fixture
-def run(
-    trained: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
-    redirect_export: Callable[[Path, Path], None],
-) -> Path:  # fmt: skip
-    monkeypatch.chdir(tmp_path)
-    run = Path(shutil.copytree(trained.run, tmp_path / "runs" / trained.run.name))
-    redirect_export(run, tmp_path / "models")
-    facts = json.loads((run / "run.json").read_text())
+def run(copied_run: Path) -> Path:
+    """A run whose export has to have a certificate."""
+    facts = json.loads((copied_run / "run.json").read_text())
     facts["config"]["evaluation"]["parity"] = 64
-    (run / "run.json").write_text(json.dumps(facts))
-    return run
+    (copied_run / "run.json").write_text(json.dumps(facts))
+    return copied_run
 
 
 @pytest.mark.slow

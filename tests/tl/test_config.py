@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tl.config import DataConfig, RunConfig, TrainingConfig, check_model_name, model_name_of
+from tl.config import DataConfig, RunConfig, TrainingConfig
 from tl.config_reading import config_from_json, read_config
 from tl.errors import ConfigError
+from tl.model_name import check_model_name, model_name_of
 
 TOML = """
 dataset = "flowers"
