@@ -171,6 +171,34 @@ def test_server_waits_for_a_model_and_ends_without_losing_a_request(
 
 
 @pytest.mark.slow
+def test_missing_base_path_is_waited_for_where_that_is_asked_for(
+    tmp_path: Path,
+    start_server: Callable[..., Any],
+    put_version: Callable[[str, Path], None],
+) -> None:
+    base = tmp_path / "not" / "yet" / "flowers"
+    server = start_server(
+        "--model_name=flowers", f"--model_base_path={base}", "--wait_for_model", "--port=0",
+        f"--rest_api_port={free_port()}", "--file_system_poll_wait_seconds=0.2",
+    )  # fmt: skip
+    server.addresses["REST"] = server.wait_for_log(r"REST  (\S+),")[1]
+    assert server.call("/healthz")[0] == 200
+    assert server.call("/readyz")[0] == 503
+    assert server.process.poll() is None
+
+    put_version("cats", base / "1")
+    server.wait_for_addresses()
+    assert server.call("/readyz")[0] == 200
+    body = {"signature_name": "slow", "instances": ["picture"]}
+    assert server.call("/v1/models/flowers:predict", body)[0] == 200
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])
+
+
+@pytest.mark.slow
 def test_grace_period_bounds_the_end_and_a_second_signal_is_obeyed_at_once(
     tmp_path: Path,
     start_server: Callable[..., Any],
