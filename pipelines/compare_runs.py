@@ -14,7 +14,8 @@ from tl.config import DataConfig
 from tl.errors import ConfigError
 from tl.evaluation.compare import Comparison, compare_predictions
 from tl.evaluation.predictions import PREDICTIONS, Predictions, read_predictions
-from tl.run_folder import find_run, read_manifest
+from tl.manifest import read_manifest
+from tl.run_folder import find_run
 
 
 def compare_runs(first: str, second: str, dataset: str | None = None) -> Comparison:

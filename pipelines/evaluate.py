@@ -33,6 +33,7 @@ from tl.evaluation.measures import Question
 from tl.evaluation.predictions import Predictions
 from tl.evaluation.served import ServedModel, load_served_model
 from tl.export.versions import list_versions
+from tl.manifest import read_manifest
 from tl.problem import Problem
 from tl.run_folder import SPLIT
 
@@ -215,11 +216,9 @@ def _is_hash(identity: str) -> bool:
 
 
 def _manifest(version: Path) -> dict[str, Any]:
-    path = version / "assets.extra" / "tl.json"
-    try:
-        facts: dict[str, Any] = json.loads(path.read_text())
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"{version} was not exported by tl: no readable {path.name}") from error
+    facts = read_manifest(version)
+    if not facts:
+        raise ConfigError(f"{version} was not exported by tl: no readable tl.json")
     return facts
 
 

@@ -14,8 +14,9 @@ from serving.startup_noise import without_startup_noise
 from tl.errors import ConfigError
 from tl.export.versions import list_versions
 from tl.journal import JOURNAL, Event, Journal, is_free, last_event
+from tl.manifest import read_manifest
 from tl.mlflow_sender import PROGRESS
-from tl.run_folder import RUNS, RunRecord, read_manifest, read_record, write_record
+from tl.run_folder import RUNS, RunRecord, read_record, write_record
 
 
 def unsent_runs() -> list[Path]:

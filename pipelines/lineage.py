@@ -14,8 +14,9 @@ from tl.config import RunConfig, flatten
 from tl.data.split import read_split
 from tl.errors import ConfigError, DatasetError
 from tl.export.versions import list_versions
+from tl.manifest import read_manifest
 from tl.promotion import Promotion, read_history, read_labels
-from tl.run_folder import RUNS, SPLIT, WEIGHTS, read_manifest
+from tl.run_folder import RUNS, SPLIT, WEIGHTS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,6 +13,7 @@ from typing import Any
 from tl.errors import ConfigError, PromotionError, TlError, TrackingError
 from tl.export.versions import list_versions
 from tl.journal import JOURNAL
+from tl.manifest import read_manifest
 from tl.mlflow_models import ensure_experiment, log_model, registered_version, set_alias
 from tl.mlflow_sender import failure_words, mlflow_client
 from tl.promotion import (
@@ -30,7 +31,7 @@ from tl.promotion import (
     take_back,
     version_before,
 )
-from tl.run_folder import RUNS, find_run, read_manifest, read_record
+from tl.run_folder import RUNS, find_run, read_record
 from tl.tracking import Store, default_store, sync_journal
 
 

@@ -122,15 +122,6 @@ def _check_types(facts: Mapping[str, Any]) -> None:
             raise TypeError(f"{key} = {facts[key]!r}")
 
 
-def read_manifest(version: Path) -> dict[str, Any]:
-    """Return what a version's ``tl.json`` says; empty where tl did not export it."""
-    try:
-        facts: dict[str, Any] = json.loads((version / "assets.extra" / "tl.json").read_text())
-    except (OSError, ValueError):
-        return {}
-    return facts
-
-
 def find_run(run: str) -> Path:
     """Return the folder of a run, given as a path, a name below ``runs/``, or its beginning.
 

@@ -1,6 +1,5 @@
 """Run an exported model over encoded pictures, as a server would."""
 
-import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from tl.errors import PredictionError
+from tl.manifest import read_manifest
 from tl.map_ahead import map_ahead
 from tl.words import first_line
 
@@ -154,10 +154,4 @@ def load_served_model(path: Path) -> ServedModel:
         loaded = tf.saved_model.load(str(path))
     except (OSError, ValueError, tf.errors.OpError) as error:
         raise PredictionError(f"cannot load the SavedModel {path}: {first_line(error)}") from error
-    return ServedModel(path, loaded, _manifest(path))
-
-
-def _manifest(path: Path) -> dict[str, Any]:
-    manifest = path / "assets.extra" / "tl.json"
-    facts: dict[str, Any] = json.loads(manifest.read_text()) if manifest.is_file() else {}
-    return facts
+    return ServedModel(path, loaded, read_manifest(path))
