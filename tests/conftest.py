@@ -4,10 +4,12 @@ Training it takes longer than most tests, so it is made once and looked at by ma
 something in it works on a copy.
 """
 
+import contextlib
 import io
 import json
 import os
 import shutil
+import sqlite3
 import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -272,6 +274,44 @@ def train(dataset: Path, home: Path, changes: dict[str, Any]) -> Trained:
             plan,
             result,
         )
+
+
+PLACES_IN_STORE = (
+    ("experiments", "artifact_location"),
+    ("runs", "artifact_uri"),
+    ("logged_models", "artifact_location"),
+    ("model_versions", "source"),
+    ("model_versions", "storage_location"),
+)
+
+
+def _forget_where_artifacts_go() -> None:
+    """Empty what MLflow remembers by the run's id, which is the same in the copy of a store."""
+    from mlflow.tracking._tracking_service import utils
+
+    utils._artifact_repos_cache.clear()
+
+
+@pytest.fixture
+def copy_store(trained: Trained) -> Iterator[Callable[[Path], None]]:
+    """Function that copies the experiment store of `trained` into another working directory.
+
+    Its artefacts lie there, too: what is sent to the copy is not seen in the original.
+    """
+
+    def copy(home: Path) -> None:
+        _forget_where_artifacts_go()
+        shutil.copyfile(trained.home / "mlflow.db", home / "mlflow.db")
+        with contextlib.closing(sqlite3.connect(home / "mlflow.db")) as database:
+            for table, column in PLACES_IN_STORE:
+                database.execute(
+                    f"update {table} set {column} = replace({column}, ?, ?)",
+                    (str(trained.home), str(home)),
+                )
+            database.commit()
+
+    yield copy
+    _forget_where_artifacts_go()  # the original's are asked for next
 
 
 @pytest.fixture

@@ -21,14 +21,14 @@ from tl.tracking import default_store, sync_journal
 @pytest.fixture
 def home(
     trained: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
-    redirect_export: Callable[[Path, Path], None],
+    redirect_export: Callable[[Path, Path], None], copy_store: Callable[[Path], None],
 ) -> Path:  # fmt: skip
     """The working directory as a kill between export and logging leaves it."""
     monkeypatch.chdir(tmp_path)
     run = shutil.copytree(trained.run, tmp_path / "runs" / trained.run.name)
     redirect_export(run, tmp_path / "models")
     shutil.copytree(trained.version, tmp_path / "models" / "colours" / "1")
-    shutil.copyfile(trained.home / "mlflow.db", tmp_path / "mlflow.db")
+    copy_store(tmp_path)
     facts = json.loads((run / "run.json").read_text())
     facts |= {"state": "running", "outcome": {}}
     (run / "run.json").write_text(json.dumps(facts))

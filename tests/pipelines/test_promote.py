@@ -19,7 +19,7 @@ NOWHERE = Store("http://127.0.0.1:9", None)
 @pytest.fixture
 def home(
     trained: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
-    redirect_export: Callable[[Path, Path], None],
+    redirect_export: Callable[[Path, Path], None], copy_store: Callable[[Path], None],
 ) -> Path:  # fmt: skip
     """A working directory of its own: the finished run, two versions, and the store."""
     monkeypatch.chdir(tmp_path)
@@ -31,7 +31,7 @@ def home(
     facts = json.loads((run / "run.json").read_text())
     facts["outcome"]["saved_model"] = str(tmp_path / "models" / "colours" / "1")
     (run / "run.json").write_text(json.dumps(facts))
-    shutil.copyfile(trained.home / "mlflow.db", tmp_path / "mlflow.db")
+    copy_store(tmp_path)
     return tmp_path
 
 

@@ -15,10 +15,11 @@ Run = Callable[..., Any]
 @pytest.fixture
 def home(
     trained: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
-    redirect_export: Callable[[Path, Path], None],
+    redirect_export: Callable[[Path, Path], None], copy_store: Callable[[Path], None],
 ) -> Path:  # fmt: skip
     """A copy of the finished run's working directory."""
-    folder = shutil.copytree(trained.home, tmp_path / "home")
+    folder = Path(shutil.copytree(trained.home, tmp_path / "home"))
+    copy_store(folder)
     redirect_export(folder / "runs" / trained.run.name, folder / "models")
     monkeypatch.chdir(folder)
     return folder

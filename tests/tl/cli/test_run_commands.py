@@ -23,10 +23,11 @@ Run = Callable[..., Any]
 @pytest.fixture
 def home(
     trained: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
-    redirect_export: Callable[[Path, Path], None],
+    redirect_export: Callable[[Path, Path], None], copy_store: Callable[[Path], None],
 ) -> Path:  # fmt: skip
     """A copy of the finished run's working directory, with a second run that is wrong more."""
-    folder = shutil.copytree(trained.home, tmp_path / "home")
+    folder = Path(shutil.copytree(trained.home, tmp_path / "home"))
+    copy_store(folder)
     first = folder / "runs" / trained.run.name
     redirect_export(first, folder / "models")
     facts = json.loads((first / "run.json").read_text())
