@@ -29,7 +29,7 @@ test-slow: $(VENV)/.installed-dev  ## the slow tests only
 	@$(PYTEST) -m "slow and not soak and not gpu"
 
 soak: $(VENV)/.installed-dev  ## tests longer than a quarter of an hour, by hand
-	@$(BIN)/pytest -m soak --timeout 7200
+	@$(BIN)/pytest -m soak --timeout 7200 --hypothesis-profile default
 
 check: $(VENV)/.installed-dev  ## format, lint, types, imports
 	@$(BIN)/ruff format --check --quiet .

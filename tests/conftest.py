@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import hypothesis
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -29,6 +30,10 @@ if TYPE_CHECKING:
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ["CUDA_VISIBLE_DEVICES"] = ""
 os.environ.pop("MLFLOW_TRACKING_URI", None)
+
+# The same examples in every run, so that a failure is of the change; `make soak` draws new ones.
+hypothesis.settings.register_profile("same", derandomize=True, print_blob=True)
+hypothesis.settings.load_profile("same")
 
 Pixels = NDArray[np.uint8]
 CLASSES = ("blue", "green", "red")

@@ -1,7 +1,8 @@
 """What the fuzzing tests share: damage to good requests, counts, and flat memory."""
 
 import time
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import grpc
@@ -34,11 +35,16 @@ def mutated(draw: Any, originals: list[bytes]) -> bytes:
     return bytes(data)
 
 
-def within_memory(server: Any, send: Callable[[Any, int], None], count: int) -> None:
-    send(server, max(min(count, 200), count // 20))  # what is prepared once is not growth
+def within_memory(
+    server: Any, send: Callable[[Any, int], Counter[Any]], count: int, shares: Mapping[Any, float]
+) -> None:
+    """Send requests; the server's memory stays flat, and each code has its share of the answers."""
+    seen = send(server, max(min(count, 200), count // 20))  # what is prepared once is not growth
     before = memory_mb(server)
-    send(server, count)
+    seen += send(server, count)
     deadline_s = time.monotonic() + 3 * EVERY_S  # what was freed is given back now and then
     while memory_mb(server) >= before + MOST_GROWTH_MB and time.monotonic() < deadline_s:
         time.sleep(1)
     assert memory_mb(server) < before + MOST_GROWTH_MB
+    for code, share in shares.items():
+        assert seen[code] > share * count, seen

@@ -5,6 +5,7 @@ The quick tests send a tenth of what `make soak` sends.
 
 import http.client
 import json
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,9 @@ from .fuzzing import OWN_FAULT, mutated, so_many, within_memory
 from .under_load import memory_mb
 
 REST_BODIES, GRPC_MESSAGES = 50_000, 20_000
+# Some are good requests by chance.
+BODIES = {200: 1 / 200, 400: 1 / 2}
+MESSAGES = {grpc.StatusCode.OK: 1 / 500, grpc.StatusCode.INVALID_ARGUMENT: 1 / 10}
 
 VALID = [
     {"instances": [1.0, 2.5]},
@@ -75,10 +79,10 @@ def fuzzed(
     assert server.end() == 0
 
 
-def send_bodies(server: Any, count: int) -> None:
+def send_bodies(server: Any, count: int) -> Counter[int]:
     host = server.rest.removeprefix("http://")
     connection = http.client.HTTPConnection(host, timeout=60)
-    seen: dict[int, int] = {}
+    seen: Counter[int] = Counter()
 
     @so_many(count)
     @given(body=bodies, verb=st.sampled_from(["predict"] * 4 + ["classify", "regress"]))
@@ -86,7 +90,7 @@ def send_bodies(server: Any, count: int) -> None:
         connection.request("POST", f"/v1/models/numbers:{verb}", body)
         answer = connection.getresponse()
         content = answer.read()
-        seen[answer.status] = seen.get(answer.status, 0) + 1
+        seen[answer.status] += 1
         assert answer.status in (200, 400, 501), (body, answer.status, content)
         # Strings of the model are bytes, and come back as they are.
         assert isinstance(json.loads(content.decode(errors="replace")), dict), (body, content)
@@ -95,8 +99,7 @@ def send_bodies(server: Any, count: int) -> None:
         send()
     finally:
         connection.close()
-    assert seen[200] > count / 200, seen  # some are good requests by chance
-    assert seen[400] > count / 2, seen
+    return seen
 
 
 def messages() -> Any:
@@ -139,8 +142,8 @@ def messages() -> Any:
     return st.one_of(st.binary(max_size=200), built(), built(), mutated(originals))
 
 
-def send_messages(server: Any, count: int) -> None:
-    seen: dict[Any, int] = {}
+def send_messages(server: Any, count: int) -> Counter[grpc.StatusCode]:
+    seen: Counter[grpc.StatusCode] = Counter()
     faults: list[tuple[str, bytes, str]] = []
     with server.channel as channel:
         calls = {
@@ -168,15 +171,14 @@ def send_messages(server: Any, count: int) -> None:
                 if code in OWN_FAULT:
                     # gRPC itself says so of bytes that are no message.
                     faults.append((kind, message, str(error.details())))
-            seen[code] = seen.get(code, 0) + 1
+            seen[code] += 1
 
         send()
     for kind, message, details in faults:
         assert "deserializing" in details, (kind, message, details)
         with pytest.raises(DecodeError):
             parsed_by[kind].FromString(message)
-    assert seen[grpc.StatusCode.OK] > count / 500, seen
-    assert seen[grpc.StatusCode.INVALID_ARGUMENT] > count / 10, seen
+    return seen
 
 
 def test_bytes_that_are_no_message_leave_nothing_behind(fuzzed: Any) -> None:
@@ -193,19 +195,19 @@ def test_bytes_that_are_no_message_leave_nothing_behind(fuzzed: Any) -> None:
 
 @pytest.mark.slow
 def test_a_tenth_of_the_bodies(fuzzed: Any) -> None:
-    within_memory(fuzzed, send_bodies, REST_BODIES // 10)
+    within_memory(fuzzed, send_bodies, REST_BODIES // 10, BODIES)
 
 
 @pytest.mark.slow
 def test_a_tenth_of_the_messages(fuzzed: Any) -> None:
-    within_memory(fuzzed, send_messages, GRPC_MESSAGES // 10)
+    within_memory(fuzzed, send_messages, GRPC_MESSAGES // 10, MESSAGES)
 
 
 @pytest.mark.soak
 def test_all_the_bodies(fuzzed: Any) -> None:
-    within_memory(fuzzed, send_bodies, REST_BODIES)
+    within_memory(fuzzed, send_bodies, REST_BODIES, BODIES)
 
 
 @pytest.mark.soak
 def test_all_the_messages(fuzzed: Any) -> None:
-    within_memory(fuzzed, send_messages, GRPC_MESSAGES)
+    within_memory(fuzzed, send_messages, GRPC_MESSAGES, MESSAGES)

@@ -8,6 +8,7 @@ import json
 import random
 import time
 import zlib
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ from .picture_files import encoded
 from .test_fuzz_pictures import example_of, in_base64
 
 REQUESTS = 400
+SHARES = {200: 1 / 50, 400: 1 / 50, grpc.StatusCode.OK: 1 / 50}
 MB = 2**20
 LONGEST_S = 30
 
@@ -170,8 +172,8 @@ def grpc_message(rng: random.Random, size: int) -> bytes:
     return damage(rng, data) if rng.random() < 0.3 else data
 
 
-def send(server: Any, count: int) -> None:
-    seen: dict[Any, int] = {}
+def send(server: Any, count: int) -> Counter[Any]:
+    seen: Counter[Any] = Counter()
     options = [(f"grpc.max_{way}_message_length", -1) for way in ("send", "receive")]
     channel: Any = grpc.insecure_channel(server.addresses["gRPC"], options)
 
@@ -195,23 +197,21 @@ def send(server: Any, count: int) -> None:
                 code, words = error.code(), str(error.details())
             assert code not in OWN_FAULT or "deserializing" in words, (message[:200], words)
         assert time.monotonic() < began_s + LONGEST_S
-        seen[code] = seen.get(code, 0) + 1
+        seen[code] += 1
         good = server.call("/v1/models/numbers:predict", {"instances": [2.0]})
         assert good == (200, {"predictions": [3.0]})
 
     with channel:
         predict = channel.unary_unary("/tensorflow.serving.PredictionService/Predict")
         send_one()
-    assert seen[200] > count / 50, seen
-    assert seen[400] > count / 50, seen
-    assert seen[grpc.StatusCode.OK] > count / 50, seen
+    return seen
 
 
 @pytest.mark.slow
 def test_a_tenth_of_the_large_bodies(fuzzed: Any) -> None:
-    within_memory(fuzzed, send, REQUESTS // 10)
+    within_memory(fuzzed, send, REQUESTS // 10, SHARES)
 
 
 @pytest.mark.soak
 def test_all_the_large_bodies(fuzzed: Any) -> None:
-    within_memory(fuzzed, send, REQUESTS)
+    within_memory(fuzzed, send, REQUESTS, SHARES)

@@ -8,6 +8,7 @@ import base64
 import http.client
 import json
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,12 @@ from .fuzzing import OWN_FAULT, so_many, within_memory
 from .picture_files import damaged, encoded, good_pictures, moving_webp, photo
 
 REST_REQUESTS, GRPC_REQUESTS = 20_000, 20_000
+REST_SHARES = {200: 1 / 50, 400: 1 / 4, 413: 1 / 500}
+GRPC_SHARES = {
+    grpc.StatusCode.OK: 1 / 50,
+    grpc.StatusCode.INVALID_ARGUMENT: 1 / 4,
+    grpc.StatusCode.RESOURCE_EXHAUSTED: 1 / 500,
+}
 
 GOOD = good_pictures()
 ORIGINALS = [*GOOD, moving_webp(opaque=True)]
@@ -37,7 +44,10 @@ SOUND = encoded(photo(), "PNG")
 SIGNATURES = ["serving_default"] * 6 + ["decode", "embed", "predict_image", "predict_tensor",
               "classify", "none", ""]  # fmt: skip
 bad = st.one_of(damaged(ORIGINALS), damaged(ORIGINALS), st.binary(max_size=40))
-mixed = st.lists(st.one_of(st.sampled_from(GOOD), bad), min_size=1, max_size=5)
+good = st.sampled_from(GOOD)
+mixed = st.one_of(
+    st.lists(good, min_size=1, max_size=5), st.lists(st.one_of(good, bad), min_size=1, max_size=5)
+)
 
 
 @pytest.fixture(scope="module")
@@ -135,9 +145,9 @@ def forms(draw: Any) -> bytes:
     return b"\r\n".join([*parts, b"--end--\r\n"])
 
 
-def send_over_rest(server: Any, count: int) -> None:
+def send_over_rest(server: Any, count: int) -> Counter[int]:
     connection = http.client.HTTPConnection(server.rest.removeprefix("http://"), timeout=60)
-    seen: dict[int, int] = {}
+    seen: Counter[int] = Counter()
     answered_s = time.monotonic()
     requests = st.one_of(
         st.tuples(st.sampled_from(["animals:predict", "ages:predict"]), bad),
@@ -165,7 +175,7 @@ def send_over_rest(server: Any, count: int) -> None:
     @given(request=requests)
     def send(request: tuple[str, bytes]) -> None:
         status, document = ask(*request)
-        seen[status] = seen.get(status, 0) + 1
+        seen[status] += 1
         assert status in (200, 400, 413, 501), (request, status, document)
         assert isinstance(document, dict), (request, document)
         assert same_answer(ask("animals:predict", SOUND), first), request
@@ -174,9 +184,7 @@ def send_over_rest(server: Any, count: int) -> None:
         send()
     finally:
         connection.close()
-    assert seen[200] > count / 50, seen
-    assert seen[400] > count / 4, seen
-    assert count < 1000 or seen[413] > count / 500, seen
+    return seen
 
 
 def same_answer(answer: tuple[int, Any], expected: tuple[int, Any]) -> bool:
@@ -196,12 +204,12 @@ def predict_requests(draw: Any) -> Any:
     request.model_spec.name = draw(st.sampled_from(["animals", "ages"]))
     request.model_spec.signature_name = draw(st.sampled_from(SIGNATURES))
     pictures = draw(mixed)
-    tensor = request.inputs[draw(st.sampled_from(["image_bytes"] * 6 + ["image", "inputs"]))]
-    tensor.dtype = draw(st.sampled_from([7] * 8 + [1, 3, 4, 0]))
+    tensor = request.inputs[draw(st.sampled_from(["image_bytes"] * 12 + ["image", "inputs"]))]
+    tensor.dtype = draw(st.sampled_from([7] * 16 + [1, 3, 4, 0]))
     count = len(pictures)
     sizes = draw(
         st.sampled_from(
-            [[count]] * 6
+            [[count]] * 12
             + [[], [count, 1], [1, count], [0], [count + 1], [2, 2], [-1], [1] * 9, [2**40]]
         )
     )
@@ -254,8 +262,8 @@ METHODS = {
 }
 
 
-def send_over_grpc(server: Any, count: int) -> None:
-    seen: dict[Any, int] = {}
+def send_over_grpc(server: Any, count: int) -> Counter[grpc.StatusCode]:
+    seen: Counter[grpc.StatusCode] = Counter()
     sound = predict_pb2.PredictRequest()
     sound.model_spec.name = "animals"
     sound.inputs["image_bytes"].dtype = 7
@@ -283,15 +291,13 @@ def send_over_grpc(server: Any, count: int) -> None:
             except grpc.RpcError as error:
                 code, details = error.code(), str(error.details())
             assert code not in OWN_FAULT, (request, code, details)
-            seen[code] = seen.get(code, 0) + 1
+            seen[code] += 1
             words, scores = labels()
             assert words == first[0], request
             assert scores == pytest.approx(first[1], abs=1e-5), request
 
         send()
-    assert seen[grpc.StatusCode.OK] > count / 50, seen
-    assert seen[grpc.StatusCode.INVALID_ARGUMENT] > count / 4, seen
-    assert count < 1000 or seen[grpc.StatusCode.RESOURCE_EXHAUSTED] > count / 500, seen
+    return seen
 
 
 def test_good_pictures_of_every_kind_are_answered(fuzzed: Any) -> None:
@@ -303,19 +309,19 @@ def test_good_pictures_of_every_kind_are_answered(fuzzed: Any) -> None:
 
 @pytest.mark.slow
 def test_a_tenth_of_the_pictures_over_rest(fuzzed: Any) -> None:
-    within_memory(fuzzed, send_over_rest, REST_REQUESTS // 10)
+    within_memory(fuzzed, send_over_rest, REST_REQUESTS // 10, REST_SHARES)
 
 
 @pytest.mark.slow
 def test_a_tenth_of_the_pictures_over_grpc(fuzzed: Any) -> None:
-    within_memory(fuzzed, send_over_grpc, GRPC_REQUESTS // 10)
+    within_memory(fuzzed, send_over_grpc, GRPC_REQUESTS // 10, GRPC_SHARES)
 
 
 @pytest.mark.soak
 def test_all_the_pictures_over_rest(fuzzed: Any) -> None:
-    within_memory(fuzzed, send_over_rest, REST_REQUESTS)
+    within_memory(fuzzed, send_over_rest, REST_REQUESTS, REST_SHARES)
 
 
 @pytest.mark.soak
 def test_all_the_pictures_over_grpc(fuzzed: Any) -> None:
-    within_memory(fuzzed, send_over_grpc, GRPC_REQUESTS)
+    within_memory(fuzzed, send_over_grpc, GRPC_REQUESTS, GRPC_SHARES)
