@@ -73,7 +73,7 @@ def write_run(run: Path, dataset: Path, data: PreparedData) -> None:
     write_record(run, record)
     write_predictions(answers, run / PREDICTIONS)
     metrics = MEASURES["single_label"].metrics(
-        answers.answers, answers.truth, Question("single_label", names)
+        answers.answers, answers.truth, Question("single_label", names), None
     )
     bins = reliability(answers.confidence, answers.right)
     facts = {

@@ -26,6 +26,7 @@ from tl.evaluation.calibration import reliability
 from tl.evaluation.corruptions import CORRUPTIONS, SEVERITIES, corrupted_view
 from tl.evaluation.curves import class_curves
 from tl.evaluation.measures import MEASURES, Question
+from tl.evaluation.score_interval import group_numbers
 from tl.evaluation.served import BATCH, CORES, ServedModel
 from tl.evaluation.slices import find_slices
 from tl.evaluation.strangeness import separation
@@ -167,10 +168,11 @@ def _robustness(
         return {}
     answers = np.stack(list(readable.values()))  # (pictures, kinds + 1, width)
     truth = stack_targets([examples[place].target for place in readable])
+    groups = group_numbers([examples[place].group for place in readable])
     measure = MEASURES[question.problem]
 
     def figure(column: int) -> dict[str, Any]:
-        metrics = measure.metrics(answers[:, column], truth, question)
+        metrics = measure.metrics(answers[:, column], truth, question, groups)
         return {
             "value": metrics[measure.headline],
             "interval": metrics.get(f"{measure.headline}_interval"),

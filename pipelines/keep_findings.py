@@ -20,7 +20,12 @@ from tl.data.example import Side
 from tl.data.prepare import PreparedData, ReadablePictures
 from tl.evaluation.caution import Caution
 from tl.evaluation.measures import Question
-from tl.evaluation.predictions import PREDICTIONS, Predictions, write_predictions
+from tl.evaluation.predictions import (
+    NO_GROUP,
+    PREDICTIONS,
+    Predictions,
+    write_predictions,
+)
 from tl.evaluation.served import ServedModel
 from tl.evaluation.slices import size_words
 from tl.run_folder import RunRecord
@@ -110,7 +115,9 @@ def cuts_of(pictures: ReadablePictures, places: Any) -> dict[str, list[str]]:
     some = pictures.examples.take(places)
     cuts = {}
     if some.groups is not None:
-        cuts["group"] = ["none" if group is None else storable(str(group)) for group in some.groups]
+        cuts["group"] = [
+            NO_GROUP if group is None else storable(str(group)) for group in some.groups
+        ]
     # The folder of a class says what the class does; one below it may be a camera or a day.
     folders = [
         storable(key.rpartition("/")[0].removeprefix(name).strip("/")) or "."

@@ -13,6 +13,7 @@ from tl.data.decode import servable_bytes
 from tl.data.example import Example, stack_targets
 from tl.errors import DatasetError
 from tl.evaluation.measures import MEASURES, Question
+from tl.evaluation.score_interval import group_numbers
 from tl.evaluation.served import ServedModel
 
 
@@ -87,7 +88,10 @@ def measured_answers(
     metrics: dict[str, Any] = {}
     if kept:
         truth = stack_targets([one.target for one in kept])
-        metrics = MEASURES[question.problem].metrics(answers[sound], truth, question)
+        groups = group_numbers([one.group for one in kept])
+        metrics = MEASURES[question.problem].metrics(answers[sound], truth, question, groups)
+        if groups is not None:
+            metrics["n_groups"] = int(groups.max()) + 1
     return Measured(
         examples=kept,
         places=sound,

@@ -22,7 +22,8 @@ def compare_runs(first: str, second: str, dataset: str | None, as_json: bool) ->
     """Say whether B's model is better than A's, or whether the difference is noise.
 
     A and B are runs; with --dataset also folders of versions. A paired test on the pictures that
-    both were measured on: the exact test of McNemar for accuracy, bootstrap for other figures.
+    both were measured on: the exact test of McNemar for accuracy; the bootstrap for other figures,
+    and where pictures belong to groups.
     """
     if dataset is not None:
         from tl.cli.quiet import start_keras
@@ -35,7 +36,8 @@ def compare_runs(first: str, second: str, dataset: str | None, as_json: bool) ->
         click.echo(json.dumps(dataclasses.asdict(result), indent=2))
         return
     click.echo(f"A  {first}\nB  {second}")
-    click.echo(f"on the same {counted(result.n_pictures, 'picture')}{_others(result)}")
+    groups = "" if result.n_groups is None else f" of {counted(result.n_groups, 'group')}"
+    click.echo(f"on the same {counted(result.n_pictures, 'picture')}{groups}{_others(result)}")
     if result.only_first_right is not None:
         click.echo(
             f"A alone is right on {result.only_first_right}, B alone on {result.only_second_right}"
@@ -77,7 +79,7 @@ def pictures_needed(result: "Comparison") -> int | None:
 
     Source: Connor 1987, sample size of McNemar's test at the levels 0.05 and 0.8.
     """
-    if result.only_first_right is None or result.only_second_right is None:
+    if result.only_first_right is None or result.only_second_right is None or result.n_groups:
         return None
     one, other = (
         count / result.n_pictures for count in (result.only_first_right, result.only_second_right)

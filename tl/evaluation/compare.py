@@ -9,9 +9,16 @@ from numpy.typing import NDArray
 from tl.errors import ConfigError
 from tl.evaluation.metrics import headline_figures
 from tl.evaluation.multi_label import multi_label_figures
-from tl.evaluation.predictions import Predictions
+from tl.evaluation.predictions import NO_GROUP, Predictions
 from tl.evaluation.regression import regression_figures
-from tl.evaluation.score_interval import Figure, mcnemar, paired_p_value, resampled_figures
+from tl.evaluation.score_interval import (
+    Figure,
+    Groups,
+    group_numbers,
+    mcnemar,
+    paired_p_value,
+    resampled_figures,
+)
 from tl.problem import LOWER_IS_BETTER, Problem
 
 LEVEL = 0.05
@@ -56,6 +63,7 @@ class Comparison:
         only_second: likewise.
         only_first_right: pictures that the first alone answers right; None of values.
         only_second_right: likewise.
+        n_groups: that the pictures belong to; None where each stands for itself.
         differences: figure by figure, the one that decides first.
     """
 
@@ -64,6 +72,7 @@ class Comparison:
     only_second: int
     only_first_right: int | None
     only_second_right: int | None
+    n_groups: int | None
     differences: tuple[Difference, ...]
 
 
@@ -74,19 +83,23 @@ def compare_predictions(first: Predictions, second: Predictions) -> Comparison:
         ConfigError: they answer other questions, or share no picture, or not its label.
 
     Source: for accuracy, whose pictures are right or wrong, the exact test of McNemar 1947; for
-    others the bootstrap of the difference (Efron 1979), each sample of pictures for both models.
+    others, and where pictures belong to groups, the bootstrap of the difference (Efron 1979), each
+    sample of pictures or groups for both models.
     """
     mine, theirs = _shared(first, second)
     one, other = _figures(first, mine), _figures(second, theirs)
+    groups = _groups(first, mine)
     differences = []
     for name in FIGURES[first.problem]:
         if name not in one:
             continue
-        both = resampled_figures({"first": one[name], "second": other[name]}, len(mine))
+        both = resampled_figures(
+            {"first": one[name], "second": other[name]}, len(mine), groups=groups
+        )
         gap = both["second"] - both["first"]
         everyone = np.ones((1, len(mine)))
         here, there = float(one[name](everyone)[0]), float(other[name](everyone)[0])
-        if name == "top_1_accuracy":
+        if name == "top_1_accuracy" and groups is None:
             p_value = mcnemar(first.right[mine], second.right[theirs])
         else:
             p_value = paired_p_value(both["first"], both["second"])
@@ -108,8 +121,17 @@ def compare_predictions(first: Predictions, second: Predictions) -> Comparison:
         len(second) - len(mine),
         right[0] if right else None,
         right[1] if right else None,
+        None if groups is None else int(groups.max()) + 1,
         tuple(differences),
     )
+
+
+def _groups(predictions: Predictions, places: NDArray[Any]) -> Groups:
+    """Return the groups of the pictures, as their table has them."""
+    cut = predictions.cuts.get("group")
+    if cut is None:
+        return None
+    return group_numbers([None if cut[at] == NO_GROUP else cut[at] for at in places.tolist()])
 
 
 def _shared(first: Predictions, second: Predictions) -> tuple[NDArray[Any], NDArray[Any]]:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from tl.evaluation.metrics import classification_metrics
 from tl.evaluation.multi_label import multi_label_metrics
 from tl.evaluation.regression import regression_metrics
+from tl.evaluation.score_interval import Groups
 from tl.problem import Problem
 
 
@@ -33,15 +34,15 @@ class Measure:
     """How the answers to one problem are measured.
 
     Attributes:
-        metrics: of answers (n, width), targets as `tl.data.example.stack_targets` gives them, and
-            the question.
+        metrics: of answers (n, width), targets as `tl.data.example.stack_targets` gives them,
+            the question, and the numbers of the pictures' groups or None.
         headline: key of the metric that stands for all.
         word: what people call it, nine letters at most.
         shown: keys for people, in their order.
         note: what to hold the headline against, or nothing.
     """
 
-    metrics: Callable[[NDArray[np.float32], NDArray[Any], Question], dict[str, Any]]
+    metrics: Callable[[NDArray[np.float32], NDArray[Any], Question, Groups], dict[str, Any]]
     headline: str
     word: str
     shown: Sequence[str]
@@ -50,8 +51,8 @@ class Measure:
 
 MEASURES: Mapping[Problem, Measure] = {
     "single_label": Measure(
-        metrics=lambda answers, truth, question: classification_metrics(
-            answers, truth.tolist(), question.class_names
+        metrics=lambda answers, truth, question, groups: classification_metrics(
+            answers, truth.tolist(), question.class_names, groups
         ),
         headline="top_1_accuracy",
         word="accuracy",
@@ -59,8 +60,8 @@ MEASURES: Mapping[Problem, Measure] = {
         note=lambda metrics: "",
     ),
     "multi_label": Measure(
-        metrics=lambda answers, truth, question: multi_label_metrics(
-            answers, truth, question.class_names
+        metrics=lambda answers, truth, question, groups: multi_label_metrics(
+            answers, truth, question.class_names, groups
         ),
         headline="mean_average_precision",
         word="mAP",
@@ -75,8 +76,8 @@ MEASURES: Mapping[Problem, Measure] = {
         note=lambda metrics: f" ({metrics['chance_average_precision']:.3f} by chance)",
     ),
     "regression": Measure(
-        metrics=lambda answers, truth, question: regression_metrics(
-            answers[:, 0], truth[:, 0], question.training_values["mean"]
+        metrics=lambda answers, truth, question, groups: regression_metrics(
+            answers[:, 0], truth[:, 0], question.training_values["mean"], groups
         ),
         headline="mae",
         word="error",

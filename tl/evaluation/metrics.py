@@ -7,14 +7,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tl.evaluation.calibration import brier_scores, calibration_error
-from tl.evaluation.score_interval import Figure, mean_figure, sums_by_group, with_intervals
+from tl.evaluation.score_interval import (
+    Figure,
+    Groups,
+    mean_figure,
+    sums_by_group,
+    with_intervals,
+)
 
 TOP_K = 5
 _LEAST = 1e-15
 
 
 def classification_metrics(
-    probabilities: NDArray[np.float32], labels: Sequence[int], class_names: Sequence[str]
+    probabilities: NDArray[np.float32],
+    labels: Sequence[int],
+    class_names: Sequence[str],
+    groups: Groups = None,
 ) -> dict[str, Any]:
     """Measure single-label classification.
 
@@ -22,6 +31,7 @@ def classification_metrics(
         probabilities: (n, n_classes).
         labels: (n,) true class indices.
         class_names: in label order.
+        groups: of pictures that are alike, for the intervals.
 
     Returns:
         ``n_pictures``, ``top_1_accuracy``, ``top_5_accuracy`` (only with more than 5 classes),
@@ -44,7 +54,7 @@ def classification_metrics(
     of_class = confusion.sum(axis=1)
     present = of_class > 0
     metrics: dict[str, Any] = {"n_pictures": len(truth)}
-    metrics |= with_intervals(headline_figures(probabilities, truth), len(truth))
+    metrics |= with_intervals(headline_figures(probabilities, truth), len(truth), groups)
     for name, values in (("precision", precision), ("recall", recall), ("f1", f1)):
         metrics.setdefault(f"macro_{name}", float(values[present].mean()))
         metrics[f"weighted_{name}"] = float(np.average(values, weights=of_class))

@@ -7,14 +7,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tl.evaluation.calibration import calibration_error
-from tl.evaluation.score_interval import Figure, mean_figure, with_intervals
+from tl.evaluation.score_interval import Figure, Groups, mean_figure, with_intervals
 
 THRESHOLD = 0.5
 Floats = NDArray[np.floating[Any]]
 
 
 def multi_label_metrics(
-    probabilities: Floats, truth: Floats, class_names: Sequence[str]
+    probabilities: Floats, truth: Floats, class_names: Sequence[str], groups: Groups = None
 ) -> dict[str, Any]:
     """Measure multi-label classification.
 
@@ -22,6 +22,7 @@ def multi_label_metrics(
         probabilities: (n, n_classes), each class for itself.
         truth: (n, n_classes) of 0 and 1.
         class_names: in label order.
+        groups: of pictures that are alike, for the intervals.
 
     Returns:
         ``n_pictures``, ``mean_average_precision`` (over the classes present) and
@@ -47,7 +48,7 @@ def multi_label_metrics(
     share = of_class[of_class > 0] / len(truth)
     return {
         "n_pictures": len(truth),
-        **with_intervals(multi_label_figures(probabilities, true), len(truth)),
+        **with_intervals(multi_label_figures(probabilities, true), len(truth), groups),
         "chance_average_precision": float(share.mean()) if len(share) else 0.0,
         "per_class": {
             name: {

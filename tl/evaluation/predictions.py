@@ -18,6 +18,8 @@ from tl.words import storable
 from tl.written_aside import written_aside
 
 PREDICTIONS = "predictions.parquet"
+NO_GROUP = "none"
+"""In the cut by groups, of a picture that is a group of its own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

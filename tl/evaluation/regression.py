@@ -5,18 +5,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tl.evaluation.score_interval import Figure, mean_figure, with_intervals
+from tl.evaluation.score_interval import Figure, Groups, mean_figure, with_intervals
 
 Floats = NDArray[np.floating[Any]]
 
 
-def regression_metrics(values: Floats, truth: Floats, training_mean: float) -> dict[str, Any]:
+def regression_metrics(
+    values: Floats, truth: Floats, training_mean: float, groups: Groups = None
+) -> dict[str, Any]:
     """Measure regression, in the unit of the values.
 
     Args:
         values: (n,), as said.
         truth: (n,), as they are.
         training_mean: of the values that were learned from; always to say it is the baseline.
+        groups: of pictures that are alike, for the intervals.
 
     Returns:
         ``n_pictures``, ``mae`` (mean absolute error), ``rmse`` (root of the mean squared error),
@@ -27,7 +30,7 @@ def regression_metrics(values: Floats, truth: Floats, training_mean: float) -> d
     said, true = np.asarray(values, np.float64), np.asarray(truth, np.float64)
     errors, base = said - true, training_mean - true
     metrics: dict[str, Any] = {"n_pictures": len(true)}
-    metrics |= with_intervals(regression_figures(errors, true), len(true))
+    metrics |= with_intervals(regression_figures(errors, true), len(true), groups)
     metrics["mae_of_training_mean"] = float(np.abs(base).mean())
     metrics["rmse_of_training_mean"] = float(np.sqrt(np.square(base).mean()))
     return metrics

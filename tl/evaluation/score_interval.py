@@ -1,6 +1,6 @@
 """How sure a score is, and whether two scores of the same pictures differ at all. Pure numpy."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -87,59 +87,66 @@ def sums_by_group(
     return np.asarray(weights @ members)
 
 
-def intervals(
-    figures: Mapping[str, Figure], count: int, seed: int = 0
-) -> dict[str, tuple[float, float]]:
-    """Return bootstrap intervals of 95 % of several scores, from the same samples of pictures.
-
-    A score that no sample changes, as where every answer is right, has no interval here: the
-    samples tell nothing of it.
-
-    Args:
-        figures: scores by name; NaN where a sample has none.
-        count: pictures, 1 or more.
-        seed: of the samples.
-    """
-    known = _telling_samples(figures, count, seed)
-    return {name: percentile_interval(values) for name, values in known.items()}
+Groups = NDArray[np.intp] | None
+"""Number of each picture's group, (pictures,); None where each picture stands for itself."""
 
 
-def _telling_samples(figures: Mapping[str, Figure], count: int, seed: int = 0) -> dict[str, Floats]:
+def group_numbers(groups: Sequence[str | None]) -> Groups:
+    """Number the groups that pictures belong to; None is a group of its own."""
+    if all(group is None for group in groups):
+        return None
+    names = [f"own {place}" if one is None else f"of {one}" for place, one in enumerate(groups)]
+    numbers: NDArray[np.intp] = np.unique(np.array(names), return_inverse=True)[1]
+    return numbers
+
+
+def _telling_samples(
+    figures: Mapping[str, Figure], count: int, groups: Groups
+) -> dict[str, Floats]:
     """Return the scores of the samples, of those figures that differ between samples."""
-    together = resampled_figures(figures, count, seed)
+    together = resampled_figures(figures, count, groups=groups)
     finite = {name: values[np.isfinite(values)] for name, values in together.items()}
     return {name: values for name, values in finite.items() if len(values) and np.ptp(values) > 0}
 
 
 def resampled_figures(
-    figures: Mapping[str, Figure], count: int, seed: int = 0
+    figures: Mapping[str, Figure], count: int, seed: int = 0, groups: Groups = None
 ) -> dict[str, Floats]:
-    """Return several scores of the same samples of the pictures, (RESAMPLES,) each."""
+    """Return several scores of the same samples of the pictures, (RESAMPLES,) each.
+
+    Pictures of one group, as of one patient, are alike and say less than as many others: whole
+    groups are drawn, not pictures (cluster bootstrap, Field and Welsh 2007).
+    """
     found: dict[str, list[Floats]] = {name: [] for name in figures}
-    for weights in _samples(count, seed):
+    units = count if groups is None else int(groups.max()) + 1
+    for times in _samples(units, seed, at_once=max(1, BLOCK // count)):
+        weights = times if groups is None else times[:, groups]
         for name, figure in figures.items():
             found[name].append(figure(weights))
     return {name: np.concatenate(parts) for name, parts in found.items()}
 
 
-def _samples(count: int, seed: int) -> Iterator[Floats]:
-    """Give how often each picture is in each sample, (samples, count), some at a time."""
+def _samples(count: int, seed: int, at_once: int) -> Iterator[Floats]:
+    """Give how often each of so many is in each sample, (samples, count), some at a time."""
     rng = np.random.default_rng(seed)
-    at_once = min(RESAMPLES, max(1, BLOCK // count))
+    at_once = min(RESAMPLES, at_once)
     for first in range(0, RESAMPLES, at_once):
         rows = min(at_once, RESAMPLES - first)
         draws = rng.integers(0, count, (rows, count)) + count * np.arange(rows)[:, None]
         yield np.bincount(draws.ravel(), minlength=rows * count).reshape(rows, count).astype(float)
 
 
-def with_intervals(figures: Mapping[str, Figure], count: int) -> dict[str, Any]:
+def with_intervals(
+    figures: Mapping[str, Figure], count: int, groups: Groups = None
+) -> dict[str, Any]:
     """Return each figure with its interval beside it, ``<name>_interval: [low, high]``.
 
     Where samples of the pictures tell nothing, as where all answers are right, an accuracy has
     Wilson's interval, and another figure none.
     """
     everyone = np.ones((1, count))
-    known = _telling_samples(figures, count)
+    known = _telling_samples(figures, count, groups)
+    units = count if groups is None else int(groups.max()) + 1
     metrics: dict[str, Any] = {}
     for name, figure in figures.items():
         metrics[name] = value = float(figure(everyone)[0])
@@ -152,7 +159,7 @@ def with_intervals(figures: Mapping[str, Figure], count: int) -> dict[str, Any]:
                 low, high = max(0.0, low - shift), max(0.0, high - shift)
             metrics[f"{name}_interval"] = [low, high]
         elif name.endswith("accuracy"):
-            metrics[f"{name}_interval"] = list(wilson(round(value * count), count))
+            metrics[f"{name}_interval"] = list(wilson(round(value * units), units))
     return metrics
 
 

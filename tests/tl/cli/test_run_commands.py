@@ -123,7 +123,7 @@ def test_small_difference_is_called_noise_with_what_would_show_it() -> None:
 
 def test_verdict_about_values_speaks_of_no_pictures() -> None:
     mae = Difference("mae", 2.0, 1.5, -0.5, (-0.9, -0.1), 0.02, "second")
-    result = Comparison(50, 0, 0, None, None, (mae,))
+    result = Comparison(50, 0, 0, None, None, None, (mae,))
     assert verdict(result) == (
         "B is better: a difference in mae as large as this would come up by chance in 2 % of such "
         "comparisons"

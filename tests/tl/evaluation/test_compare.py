@@ -50,6 +50,25 @@ def test_better_model_is_named() -> None:
     assert mirrored.difference == pytest.approx(-first.difference)
 
 
+def test_pictures_of_a_group_are_not_as_many_answers() -> None:
+    """Each of 20 patients has 20 pictures: models that are as good are not told apart by them."""
+    verdicts = {"pictures": 0, "groups": 0}
+    for number in range(40):
+        one, other = (
+            dataclasses.replace(few, answers=np.repeat(few.answers, 20, axis=0),
+                truth=np.repeat(few.truth, 20), keys=[str(place) for place in range(400)],
+                identities=[str(place) for place in range(400)])
+            for few in (said(0.7, 2 * number, 20), said(0.7, 2 * number + 1, 20))
+        )  # fmt: skip
+        for unit in verdicts:
+            cuts = {"group": [str(place // 20) for place in range(400)]} if unit == "groups" else {}
+            result = compare_predictions(dataclasses.replace(one, cuts=cuts), other)
+            verdicts[unit] += result.differences[0].better != "neither"
+            assert result.n_groups == (20 if cuts else None)
+    assert verdicts["pictures"] > 20
+    assert verdicts["groups"] <= 6
+
+
 def test_equal_models_are_rarely_called_different() -> None:
     verdicts = [
         compare_predictions(said(0.8, 2 * n), said(0.8, 2 * n + 1)).differences[0].better

@@ -20,7 +20,7 @@ TRUTH = {
 def test_figures_that_are_shown_are_measured(problem: Problem) -> None:
     question = Question(problem, tuple("abcdef"), {"mean": 3.5})
 
-    metrics = MEASURES[problem].metrics(ANSWERS, TRUTH[problem], question)
+    metrics = MEASURES[problem].metrics(ANSWERS, TRUTH[problem], question, None)
 
     assert set(MEASURES[problem].shown) <= set(metrics)
     name, value = headline(problem, metrics)

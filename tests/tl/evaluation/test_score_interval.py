@@ -6,11 +6,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tl.evaluation.score_interval import (
+    group_numbers,
     mcnemar,
+    mean_figure,
     paired_p_value,
     percentile_interval,
     resampled,
     wilson,
+    with_intervals,
 )
 
 
@@ -53,6 +56,34 @@ def test_bootstrap_of_a_mean_is_as_wide_as_the_normal_interval() -> None:
 
     half = 1.96 * values.std() / 20
     assert (low, high) == pytest.approx((values.mean() - half, values.mean() + half), abs=0.04)
+
+
+def test_interval_of_groups_holds_the_truth_as_often_as_it_says() -> None:
+    """Ten pictures of each of 40 patients, all right or all wrong, are 40 answers and not 400."""
+    rng = np.random.default_rng(0)
+    groups = np.repeat(np.arange(40), 10)
+    held = {"pictures": 0, "groups": 0}
+    for _ in range(200):
+        figure = mean_figure(np.repeat(rng.random(40) < 0.7, 10))
+        for name, unit in (("pictures", None), ("groups", groups)):
+            low, high = with_intervals({"accuracy": figure}, 400, unit)["accuracy_interval"]
+            held[name] += low <= 0.7 <= high
+    assert 0.88 < held["groups"] / 200 < 0.99
+    assert held["pictures"] / 200 < 0.6
+
+
+def test_all_answers_right_is_as_sure_as_there_are_groups() -> None:
+    figure = mean_figure(np.ones(60))
+    found = with_intervals({"accuracy": figure}, 60, np.repeat(np.arange(6), 10))
+    assert found == {"accuracy": 1.0, "accuracy_interval": list(wilson(6, 6))}
+
+
+def test_groups_are_numbered_and_pictures_without_one_stand_alone() -> None:
+    numbers = group_numbers(["a", None, "a", "b", None, "own 1"])
+    assert numbers is not None
+    assert numbers[0] == numbers[2]
+    assert len(set(numbers.tolist())) == numbers.max() + 1 == 5
+    assert group_numbers([None, None]) is None
 
 
 def test_pairs_tell_what_intervals_of_their_own_would_not() -> None:

@@ -60,7 +60,7 @@ def made_evaluation(predictions: Predictions) -> dict[str, Any]:
     return {
         "measured_on": "test",
         "metrics": MEASURES["single_label"].metrics(
-            predictions.answers, predictions.truth, question
+            predictions.answers, predictions.truth, question, None
         ),
         "curves": class_curves(predictions.answers, predictions.truth, names),
         "slices": [

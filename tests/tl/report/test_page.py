@@ -40,6 +40,23 @@ def test_figures_stand_there_with_their_intervals() -> None:
     assert rows["log loss"][0] == f"{metrics['log_loss']:.4g}"
 
 
+def test_page_says_how_the_run_stands_to_the_best_before_it() -> None:
+    words = "better than <best> & first: top_1_accuracy +0.1"
+    record = {**made_record(NAMES), "outcome": {"against_best": words}}
+    assert (
+        "Against the best run before it: better than &lt;best&gt; &amp; first: top_1_accuracy +0.1."
+        in report_page(made_facts(NAMES, record=record))
+    )
+    assert "Against the best" not in report_page(made_facts(NAMES))
+
+
+def test_groups_of_the_pictures_are_told_of() -> None:
+    facts = made_facts(NAMES)
+    assert "Intervals are by the bootstrap:" in report_page(facts)
+    facts.evaluation["metrics"]["n_groups"] = 12
+    assert "bootstrap over the 12 groups that the pictures belong to" in report_page(facts)
+
+
 def test_cells_of_the_matrix_open_their_pictures() -> None:
     facts = made_facts(NAMES)
     page = Parsed(report_page(facts))
