@@ -193,10 +193,11 @@ def _run(
             record = read_record(folder)
         with stopwatch("export and evaluate"):
             exported = export_somewhere(folder, plan.data, device, say)
-        _end(folder, "finished", outcome_of(exported))
+        _end(folder, "finished", outcome_of(folder, exported))
+        record = read_record(folder)
         with stopwatch("report"):
             look_for_label_errors(plan, folder, feed, say)
-            write_pages(plan, folder, exported, tracker, say)
+            write_pages(plan, folder, tracker, say)
         with stopwatch("track"):
             with going_on("writing down what came of the run", say):
                 report_run(tracker, folder, trained.records, exported, record)

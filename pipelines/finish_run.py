@@ -4,8 +4,10 @@ A run that was killed between export and logging has published a model that neit
 its journal names; so has `tl export`.
 """
 
+import contextlib
 import dataclasses
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +37,25 @@ def unsent_runs() -> list[Path]:
         if lacks and lines and is_free(folder):
             found.append(folder)
     return found
+
+
+@contextlib.contextmanager
+def looked_for_if_killed(folder: Path) -> Iterator[None]:
+    """Note that a version of a run may come: a kill before it is told of leaves the note.
+
+    A run that goes on is left to itself.
+    """
+    has_ended = last_event(folder).get("kind") == "end" and is_free(folder)
+    if has_ended:
+        with contextlib.closing(Journal(folder)) as journal:
+            journal.write({"kind": "resume"})
+    try:
+        yield
+    except BaseException:
+        if has_ended:
+            with contextlib.closing(Journal(folder)) as journal:
+                journal.end_if_killed()
+        raise
 
 
 def tell_of_exports(folder: Path) -> list[Path]:
@@ -67,13 +88,14 @@ def tell_of_exports(folder: Path) -> list[Path]:
     step = _last_step(journal.events)
     for version in versions:
         exported = _exported(version, record)
+        outcome = outcome_of(folder, exported)
+        record = dataclasses.replace(record, state=state, outcome=outcome)
         report_export(journal, folder, exported, record, step)
     for name in (REPORT, CARD, LOG):
         if (folder / name).is_file():
             journal.artifact(folder / name)
     # First: a journal that has ended is not looked at again.
-    outcome = outcome_of(exported)
-    write_record(folder, dataclasses.replace(record, state=state, outcome=outcome))
+    write_record(folder, record)
     journal.finish("KILLED" if state == "stopped" else "FINISHED")
     return versions
 

@@ -5,10 +5,9 @@ import logging
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from pipelines.exported import SUSPECTS, Exported
+from pipelines.exported import SUSPECTS
 from pipelines.plan import Plan
 from pipelines.report import CARD, REPORT, write_report
-from pipelines.run_facts import outcome_of
 from pipelines.suspects import find_label_errors, write_suspects
 from tl.data.batches import Feed
 from tl.tracking import Tracker
@@ -44,13 +43,12 @@ def look_for_label_errors(plan: Plan, folder: Path, feed: Feed, say: Callable[[s
 def write_pages(
     plan: Plan,
     folder: Path,
-    exported: Exported | None,
     tracker: Tracker,
     say: Callable[[str], None],
 ) -> None:
     """Write report and model card, and keep both in the experiment store."""
     with going_on("the report", say):
-        write_report(folder, plan.data, outcome_of(exported))
+        write_report(folder, plan.data)
         for name in (REPORT, CARD):
             tracker.artifact(folder / name)
 

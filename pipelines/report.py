@@ -40,15 +40,12 @@ NAMED = 40
 """Classes, of those asked for."""
 
 
-def write_report(
-    folder: Path, data: PreparedData, outcome: Mapping[str, Any] | None = None
-) -> Path:
+def write_report(folder: Path, data: PreparedData) -> Path:
     """Write ``report.html`` and ``model_card.md`` into a run's folder, from what lies there.
 
     Args:
         folder: of the run.
         data: its pictures, for thumbnails.
-        outcome: of a run that has not ended, as its record will keep it.
 
     Returns:
         The page.
@@ -58,7 +55,7 @@ def write_report(
     """
     record = read_record(folder)
     stored: dict[str, Any] = json.loads((folder / "run.json").read_text())
-    evaluation = _evaluation(folder, record.outcome if outcome is None else outcome)
+    evaluation = _evaluation(folder, record.outcome)
     predictions = None
     if (folder / PREDICTIONS).is_file():
         predictions = read_predictions(folder / PREDICTIONS)

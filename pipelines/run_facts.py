@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from pipelines.against_best import against_best
 from pipelines.exported import EVALUATION, SUSPECTS, Exported
 from pipelines.plan import Plan, absolute_config
 from tl.data.answers import value_facts
@@ -166,7 +167,7 @@ def report_export(
         tracker: of the run.
         folder: of the run.
         exported: the version.
-        record: of the run.
+        record: of the run, with the outcome.
         step: the last one of training.
     """
     tracker.tags({"tl.saved_model": str(exported.path.resolve())})
@@ -199,6 +200,8 @@ def _report_figures(
             "tl.headline": f"{exported.measured_on}.{name}",
             # What MLflow shows at the top of a run.
             "mlflow.note.content": _note(exported, record, name),
+            "tl.against_best": record.outcome.get("against_best")
+            or "first: nothing to compare with",
         }
     )
     (folder / "metrics.json").write_text(json.dumps(exported.metrics, indent=2) + "\n")
@@ -213,16 +216,19 @@ def _report_figures(
             tracker.artifact(folder / name)
     for name, value in look_figures(folder).items():
         figures[name] = value
-    tracker.metrics(figures, step=step)
+    tracker.metrics(figures, step=step, anew=True)
 
 
 def _note(exported: Exported, record: RunRecord, name: str) -> str:
     interval = exported.metrics.get(f"{name}_interval")
+    against = record.outcome.get("against_best")
+    against = f"Against the best run before: {against}. " if against else ""
     between = f" (95 % interval {interval[0]:.3f} to {interval[1]:.3f})" if interval else ""
     return (
         f"**{name} {exported.metrics[name]:.4g}**{between} on {exported.metrics['n_pictures']:,} "
         f"{exported.measured_on} pictures; {record.backbone}, strategy "
-        f"{record.config.training.strategy}. The page `report.html` among the artifacts says why."
+        f"{record.config.training.strategy}. {against}"
+        "The page `report.html` among the artifacts says why."
     )
 
 
@@ -243,8 +249,8 @@ def look_figures(folder: Path) -> dict[str, float]:
     return {name: float(value) for name, value in figures.items()}
 
 
-def outcome_of(exported: Exported | None) -> dict[str, Any]:
-    """Return what the run's record keeps of its export."""
+def outcome_of(folder: Path, exported: Exported | None) -> dict[str, Any]:
+    """Return what a run's record keeps of its export, and how it stands to the best before it."""
     if exported is None:
         return {}
     outcome: dict[str, Any] = {
@@ -256,6 +262,7 @@ def outcome_of(exported: Exported | None) -> dict[str, Any]:
         name = headline(exported.problem, exported.metrics)[0]
         outcome["headline"] = name
         outcome["interval"] = exported.metrics.get(f"{name}_interval")
+        outcome["against_best"] = against_best(folder, exported)
     return outcome
 
 

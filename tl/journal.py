@@ -56,10 +56,14 @@ class Journal:
         """Store what describes the run."""
         self.write({"kind": "tags", "values": dict(values)})
 
-    def metrics(self, values: Mapping[str, float], step: int) -> None:
-        """Store figures at a step; those that a run told before it was killed are passed over."""
+    def metrics(self, values: Mapping[str, float], step: int, *, anew: bool = False) -> None:
+        """Store figures at a step.
+
+        Those that a run told before it was killed are passed over, but for those of a further
+        export: they are ``anew``, and the newest count.
+        """
         event = {"kind": "metrics", "values": dict(values), "step": step}
-        if _metrics_key(event) not in self._known:
+        if anew or _metrics_key(event) not in self._known:
             self.write(event)
 
     def artifact(self, path: Path, folder: str = "") -> None:
@@ -84,10 +88,15 @@ class Journal:
         self.close()
 
     def end_if_killed(self) -> None:
-        """Write the end of a run whose process died, at the time of its last line."""
+        """Write the end of a run whose process died, at the time of its last line.
+
+        One that had ended before, and was gone on with for an export, ends as it did then.
+        """
         if self.events and self.events[-1]["kind"] != "end":
             when = self.events[-1]["time_ms"]
-            self.write({"kind": "end", "state": "KILLED", "time_ms": when})
+            ends = [one["state"] for one in self.events if one["kind"] == "end"]
+            state = "FINISHED" if "FINISHED" in ends else "KILLED"
+            self.write({"kind": "end", "state": state, "time_ms": when})
 
     def close(self) -> None:
         """Let others have the journal."""

@@ -26,6 +26,7 @@ JOURNAL_TAG = "tl.run"  # finds the run again whose id a killed sender could not
 FOLDS_TAG = "tl.folds"  # of the parent of the runs of a cross-validation
 PARAMETER_LENGTH = 6000  # MLflow cuts longer ones; the whole config is an artefact too
 THUMBNAIL = 256  # of pictures in lists, as MLflow makes them
+TIMEOUT_KEY = "MLFLOW_HTTP_REQUEST_TIMEOUT"  # in seconds; what the user has set counts
 MOST_METRICS = 1000  # that MLflow takes at once
 
 
@@ -293,6 +294,6 @@ def _metrics(event: Event) -> list[Any]:
 
 
 def _bound_waiting(environ: Any) -> None:
-    """Keep an unreachable server from holding the run's end for minutes."""
-    environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
-    environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
+    """Keep an unreachable server from holding others for minutes, but bear with a slow one."""
+    environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
+    environ.setdefault(TIMEOUT_KEY, "40")

@@ -35,6 +35,7 @@ def view_state(headline: str) -> str:
             "tags.`tl.backbone`",
             "tags.`tl.strategy`",
             "tags.`tl.label.champion`",
+            "tags.`tl.against_best`",
         ],
         "runsPinned": [],
         "runsHidden": [],

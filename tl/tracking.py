@@ -36,8 +36,8 @@ class Tracker(Protocol):
     def tags(self, values: Mapping[str, str]) -> None:
         """Store what describes the run."""
 
-    def metrics(self, values: Mapping[str, float], step: int) -> None:
-        """Store figures at a step."""
+    def metrics(self, values: Mapping[str, float], step: int, *, anew: bool = False) -> None:
+        """Store figures at a step; ``anew`` where they may take the place of earlier ones."""
 
     def artifact(self, path: Path, folder: str = "") -> None:
         """Store a file, below a folder of the run's artefacts."""

@@ -20,6 +20,7 @@ from typing import Any
 import pytest
 
 from tests.browser import Page, browsing, find_chromium
+from tl.mlflow_view import view_address
 
 pytestmark = [
     pytest.mark.slow,
@@ -136,6 +137,11 @@ def asked(address: str, what: str, **facts: Any) -> dict[str, Any]:
     return found
 
 
+def top_1_accuracy(run: dict[str, Any]) -> float:
+    figures = {one["key"]: float(one["value"]) for one in run["data"]["metrics"]}
+    return figures["test.top_1_accuracy"]
+
+
 def test_mlflow_shows_experiment_runs_metrics_pictures_and_artefacts(
     store: tuple[str, Any], trained: Any, browser: Page
 ) -> None:
@@ -146,18 +152,32 @@ def test_mlflow_shows_experiment_runs_metrics_pictures_and_artefacts(
     }
     experiment = named[trained.plan.name]
     runs = asked(address, "runs/search", experiment_ids=[experiment])["runs"]
-    ids = {one["info"]["run_name"]: one["info"]["run_id"] for one in runs}
+    found = {one["info"]["run_name"]: one for one in runs}
+    ids = {name: one["info"]["run_id"] for name, one in found.items()}
     names = (trained.run.name, other.run.name)
     run = f"{address}/#/experiments/{experiment}/runs/{ids[trained.run.name]}"
 
-    def look(name: str, url: str, *words: str) -> str:
-        browser.open(url, 1600, 1200)
+    def look(name: str, url: str, *words: str, width: int = 1600) -> str:
+        browser.open(url, width, 1200)
         text = browser.wait_for_text(*words)
         browser.screenshot(SCREENSHOTS / f"mlflow-{name}.png")
         return text
 
     look("experiments", f"{address}/#/experiments", trained.plan.name)
     look("runs", f"{address}/#/experiments/{experiment}/runs", *names, "tl finetune")
+    # The view that `tl experiments` links to: the best first, and whether they differ at all.
+    tags = {one["key"]: one["value"] for one in found[other.run.name]["data"]["tags"]}
+    assert trained.run.name in tags["tl.against_best"]
+    text = look(
+        "view",
+        view_address(address, experiment),
+        *names,
+        *tags["tl.against_best"].split(":"),
+        width=2600,
+    )
+    accuracy = {name: top_1_accuracy(run) for name, run in found.items()}
+    first, second = sorted(names, key=text.index)
+    assert accuracy[first] >= accuracy[second]
     metrics = json.loads((trained.run / "metrics.json").read_text())
     text = look("run", run, names[0], "test.top_1_accuracy", "model.backbone", "Finished")
     assert str(metrics["top_1_accuracy"])[:6] in text

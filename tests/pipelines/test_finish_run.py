@@ -1,5 +1,6 @@
 """Exports that no journal names, of runs that were killed and of `tl export`, reach the store."""
 
+import contextlib
 import json
 import shutil
 import subprocess
@@ -10,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from pipelines.finish_run import tell_of_exports, unsent_runs
+from pipelines.finish_run import looked_for_if_killed, tell_of_exports, unsent_runs
 from pipelines.promote import promote
-from tl.journal import JOURNAL, Journal
+from tl.journal import JOURNAL, Journal, last_event
 from tl.mlflow_sender import PROGRESS, mlflow_client
 from tl.run_folder import read_record
 from tl.tracking import default_store, sync_journal
@@ -118,15 +119,56 @@ def test_further_export_of_a_run_is_a_version_of_the_registry_and_can_be_promote
     folder = home / "runs" / trained.run.name
     tell_of_exports(folder)
     run_id = sync_journal(folder, default_store())
-    shutil.move(home / "models" / "colours" / "1", home / "models" / "colours" / "2")
+    second = home / "models" / "colours" / "2"
+    shutil.move(home / "models" / "colours" / "1", second)
+    facts = json.loads((second / "assets.extra" / "tl.json").read_text())
+    facts["metrics"]["top_1_accuracy"] = 0.125  # the dataset has changed since
+    (second / "assets.extra" / "tl.json").write_text(json.dumps(facts))
 
-    assert [path.name for path in tell_of_exports(folder)] == ["2"]
+    assert tell_of_exports(folder) == [second]
     assert sync_journal(folder, default_store()) == run_id
 
     run = stored(run_id)
     assert run.info.status == "FINISHED"
+    assert run.data.metrics["test.top_1_accuracy"] == 0.125
     assert len(run.outputs.model_outputs) == 2
     assert promote(trained.run.name, "champion").promotion.version == 2
+
+
+def test_export_of_a_finished_run_that_is_killed_after_publishing_is_found(
+    home: Path, trained: Any
+) -> None:
+    folder = home / "runs" / trained.run.name
+    tell_of_exports(folder)
+    run_id = sync_journal(folder, default_store())
+    assert unsent_runs() == []
+
+    looked_for_if_killed(folder).__enter__()  # killed within
+    shutil.copytree(home / "models" / "colours" / "1", home / "models" / "colours" / "2")
+
+    assert unsent_runs() == [Path("runs") / folder.name]
+    assert [path.name for path in tell_of_exports(folder)] == ["2"]
+    assert sync_journal(folder, default_store()) == run_id
+    assert stored(run_id).info.status == "FINISHED"
+    assert len(stored(run_id).outputs.model_outputs) == 2
+    assert unsent_runs() == []
+
+
+@pytest.mark.parametrize("ends", ["killed", "fails"])
+def test_export_of_a_finished_run_that_ends_before_publishing_leaves_it_finished(
+    home: Path, trained: Any, ends: str
+) -> None:
+    folder = home / "runs" / trained.run.name
+    tell_of_exports(folder)
+    with contextlib.suppress(RuntimeError), contextlib.ExitStack() as stack:
+        stack.enter_context(looked_for_if_killed(folder))
+        if ends == "fails":
+            raise RuntimeError
+        stack.pop_all()
+
+    assert tell_of_exports(folder) == []
+    assert stored(sync_journal(folder, default_store())).info.status == "FINISHED"
+    assert last_event(folder)["state"] == "FINISHED"
 
 
 def test_stopped_run_stays_stopped_when_it_is_exported(home: Path, trained: Any) -> None:

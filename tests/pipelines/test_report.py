@@ -218,7 +218,7 @@ def test_report_that_fails_is_only_warned_of(trained: Any, tmp_path: Path) -> No
     kept: list[Path] = []
     tracker: Any = SimpleNamespace(artifact=kept.append)
 
-    write_pages(trained.plan, tmp_path, trained.result.exported, tracker, said.append)
+    write_pages(trained.plan, tmp_path, tracker, said.append)
 
     assert len(said) == 1
     assert said[0].startswith("warning: the report failed, the model is not concerned: ")

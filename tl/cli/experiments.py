@@ -19,7 +19,9 @@ def experiments(host: str, port: int) -> None:
 
     store = default_store()
     if store.uri.startswith(("http://", "https://")):
-        click.echo(f"runs are logged to the MLflow server at {store.uri}; open it in a browser")
+        click.echo(f"{store.uri}  is the MLflow server that runs are logged to")
+        for line in _views(store.uri, store.uri):
+            click.echo(line)
         return
     if store.artifacts is not None and not Path(store.artifacts.parent, "mlflow.db").is_file():
         raise TrackingError(
@@ -48,13 +50,13 @@ def experiments(host: str, port: int) -> None:
 
 def _views(uri: str, server: str) -> list[str]:
     """Return a link to each experiment, in which the best run comes first."""
-    from tl.mlflow_sender import mlflow_client
+    from tl.mlflow_sender import failure_words, mlflow_client
     from tl.mlflow_view import TAG, view_address
 
     try:
         found = mlflow_client(uri).search_experiments()
-    except Exception:  # noqa: BLE001 - the server will say what is wrong with the store
-        return []
+    except Exception as error:  # noqa: BLE001 - whatever the store does, its address is right
+        return [f"warning: its experiments cannot be listed: {failure_words(error)}"]
     return [
         f"{view_address(server, one.experiment_id)}  {one.name}, the best run first"
         for one in found

@@ -29,7 +29,7 @@ def export(run: str, settings: tuple[str, ...]) -> None:
 
     start_keras()
     from pipelines.export import export_run
-    from pipelines.finish_run import tell_of_exports
+    from pipelines.finish_run import looked_for_if_killed, tell_of_exports
     from pipelines.reopen import reopen_data
     from tl.evaluation.measures import headline_line
     from tl.run_folder import find_run, read_record
@@ -43,7 +43,9 @@ def export(run: str, settings: tuple[str, ...]) -> None:
             f"--set {' '.join(settings)}: an export takes evaluation.KEY=VALUE only; for another "
             "training: tl finetune"
         )
-    exported = export_run(folder, reopen_data(folder), config.evaluation)
+    data = reopen_data(folder)
+    with looked_for_if_killed(folder):
+        exported = export_run(folder, data, config.evaluation)
     click.echo(f"model     {shown_path(exported.path)}")
     if exported.metrics:
         click.echo(headline_line(exported.problem, exported.metrics, exported.measured_on))

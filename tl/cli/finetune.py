@@ -269,6 +269,7 @@ def unreadable_lines(faults: "Unreadable") -> list[str]:
 def result_lines(plan: "Plan", result: "FinetuneResult", seconds: float) -> list[str]:
     """Describe a result for people."""
     from tl.evaluation.measures import headline_line
+    from tl.run_folder import read_record
     from tl.tracking import default_store
     from tl.training.progress import kept_epoch
 
@@ -286,6 +287,8 @@ def result_lines(plan: "Plan", result: "FinetuneResult", seconds: float) -> list
         if exported.metrics:
             side = {"test": "test", "val": "validation"}[exported.measured_on]
             lines.append(headline_line(exported.problem, exported.metrics, side))
+            if against := read_record(result.run).outcome.get("against_best"):
+                lines.append(f"against   {against}")
         lines += unreadable_lines(exported.unreadable)
     if not result.tracking_fault:
         experiment = plan.config.experiment or plan.name

@@ -1,5 +1,7 @@
 """`tl track`: what the experiment store has not received."""
 
+import os
+
 import click
 
 from tl.cli.shown_path import shown_path
@@ -21,9 +23,11 @@ def sync(runs: tuple[str, ...]) -> None:
     its export and its end is finished, with its figures and its model.
     """
     from pipelines.finish_run import tell_of_exports, unsent_runs
+    from tl.mlflow_sender import TIMEOUT_KEY
     from tl.run_folder import find_run
     from tl.tracking import store_of, sync_journal
 
+    os.environ.setdefault(TIMEOUT_KEY, "120")  # nothing else waits for this
     folders = [find_run(run) for run in runs] if runs else unsent_runs()
     if not folders:
         click.echo("nothing to send: no run below runs/ has anything that the store lacks")

@@ -88,6 +88,7 @@ def report_page(facts: ReportFacts) -> str:
         caution=facts.evaluation.get("caution", {}),
         metrics=metrics,
         headline=_headline(metrics),
+        against=facts.record.get("outcome", {}).get("against_best"),
         counts=_class_counts(facts.record),
         per_class=_per_class(metrics),
         rows_shown=ROWS,

@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import socket
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -234,28 +233,6 @@ def test_track_sync_of_a_run_that_was_sent_names_it_and_sends_nothing(
     (run,) = client.search_runs([experiment])
     assert done.code == 0, done.err
     assert f"in MLflow run {run.info.run_id}" in done.out
-
-
-def test_experiments_says_which_port_is_taken(tl: Run, home: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
-        done = tl("experiments", "--port", str(port))
-
-    assert done.code == 1
-    assert f"cannot listen on 127.0.0.1:{port}" in done.error
-    assert "--port" in done.error
-
-
-def test_experiments_leads_to_a_server_that_is_elsewhere(
-    tl: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://tracking:5000")
-    monkeypatch.chdir(tmp_path)
-
-    done = tl("experiments")
-
-    assert done.code == 0
-    assert "http://tracking:5000" in done.out
 
 
 def test_doctor_finds_this_machine_well(tl: Run) -> None:

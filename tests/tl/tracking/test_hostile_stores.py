@@ -9,6 +9,8 @@ import subprocess
 import sys
 import threading
 import time
+import urllib.error
+import urllib.request
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -30,7 +32,7 @@ from tests.tl.tracking.small_runs import (
 from tl import tracking
 from tl.errors import TrackingError
 from tl.journal import JOURNAL
-from tl.mlflow_sender import MlflowSender
+from tl.mlflow_sender import TIMEOUT_KEY, MlflowSender
 from tl.tracking import JournalTracker, Store, sync_journal
 
 
@@ -42,7 +44,7 @@ def answering(answer: Callable[[BaseHTTPRequestHandler], None]) -> Iterator[str]
         def do_GET(self) -> None:
             answer(self)
 
-        do_POST = do_GET
+        do_POST = do_PUT = do_PATCH = do_DELETE = do_GET
 
         def log_message(self, format: str, *arguments: Any) -> None:
             pass
@@ -88,7 +90,7 @@ def test_server_that_answers_500_is_a_warning_at_the_end(
 def test_server_that_answers_in_30_seconds_does_not_hold_up_the_end(
     folder: Path, store: Store, client: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Here in 30 s against the 2 s that are waited; `tl` waits 10 s, three times, 60 s in all."""
+    """Here in 30 s against the 2 s that are waited; a run waits for 40 s, its end 60 s in all."""
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "2")
     let_go = threading.Event()
 
@@ -204,6 +206,93 @@ def test_server_that_restarts_in_mid_run_has_everything_once(
         assert version.run_id == run_id
     finally:
         kill(process)
+
+
+@contextlib.contextmanager
+def slow_server(home: Path, delay_s: float) -> Iterator[tuple[str, str]]:
+    """Addresses of an MLflow server: that of one in front of it that takes its time, its own."""
+    port = free_port()
+    real = f"http://127.0.0.1:{port}"
+
+    def forward(request: BaseHTTPRequestHandler) -> None:
+        body = request.rfile.read(int(request.headers.get("Content-Length", 0)))
+        time.sleep(delay_s)
+        asked = urllib.request.Request(
+            real + request.path, body or None, method=request.command,
+            headers={"Content-Type": request.headers.get("Content-Type", "text/plain")},
+        )  # fmt: skip
+        try:
+            with urllib.request.urlopen(asked, timeout=60) as answer:
+                status, content = answer.status, answer.read()
+        except urllib.error.HTTPError as error:
+            status, content = error.code, error.read()
+        with contextlib.suppress(OSError):  # who asked may have gone
+            request.send_response(status)
+            request.send_header("Content-Length", str(len(content)))
+            request.end_headers()
+            request.wfile.write(content)
+
+    process = start_mlflow(port, home)
+    try:
+        with answering(forward) as slow:
+            yield slow, real
+    finally:
+        kill(process)
+
+
+RUN = """
+import sys
+from pathlib import Path
+from tests.tl.tracking.small_runs import write_run
+from tl.errors import TrackingError
+from tl.tracking import JournalTracker, Store
+
+folder = Path(sys.argv[1])
+tracker = JournalTracker(folder, Store(sys.argv[2], None), "slow-server", "run")
+write_run(tracker, folder)
+try:
+    tracker.finish("FINISHED", timeout_s=float(sys.argv[3]))
+except TrackingError as error:
+    sys.exit(f"told: {error}")
+"""
+
+
+@pytest.mark.parametrize(
+    "delay_s", [pytest.param(1.5, marks=pytest.mark.slow), pytest.param(30, marks=pytest.mark.soak)]
+)
+def test_server_that_takes_half_a_minute_for_each_answer_has_everything_once_in_the_end(
+    folder: Path, store: Store, tmp_path: Path, delay_s: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The process ends amid its calls, as they do not count for an end that waits 60 s."""
+    from mlflow import MlflowClient
+
+    from tl.cli.main import main
+
+    home = tmp_path / "server"
+    home.mkdir()
+    shutil.copyfile(store.uri.removeprefix("sqlite:///"), home / "mlflow.db")
+    (folder / "run.json").write_text("{}")  # what makes a folder a run
+    monkeypatch.delenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES")
+    monkeypatch.delenv(TIMEOUT_KEY, raising=False)
+    with slow_server(home, delay_s) as (slow, real):
+        ended = subprocess.run(
+            [sys.executable, "-c", RUN, str(folder), slow, str(2 * delay_s)],
+            cwd=Path(__file__).parents[3], stderr=subprocess.PIPE, text=True, check=False,
+        )  # fmt: skip
+        assert "told: the experiment store" in ended.stderr
+        assert "Nothing is lost" in ended.stderr
+
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", slow)
+        with pytest.raises(SystemExit) as done:
+            main(["track", "sync", str(folder)])
+        assert done.value.code == 0
+
+        client = MlflowClient(real)
+        (run_id,) = runs_of(client, "slow-server")
+        seen = content(client, run_id)
+        assert seen["status"] == "FINISHED"
+        assert [step for step, _, _ in seen["loss"]] == [10, 20]
+        assert seen["artefacts"] == ["config.json", "deep"]
 
 
 def test_database_of_another_mlflow_is_told_of_with_what_to_do(
