@@ -28,7 +28,7 @@ from tl.evaluation.curves import class_curves
 from tl.evaluation.measures import MEASURES, Question
 from tl.evaluation.score_interval import group_numbers
 from tl.evaluation.served import BATCH, CORES, ServedModel
-from tl.evaluation.slices import find_slices
+from tl.evaluation.slices import Slice, find_error_slices, find_slices
 from tl.evaluation.strangeness import separation
 from tl.map_ahead import map_ahead
 
@@ -68,10 +68,13 @@ def assess(
         right, confidence = answers.argmax(axis=1) == truth, answers.max(axis=1)
         found["reliability"] = _reliability(confidence, right)
         found["abstention"] = _abstention(measured, confidence, right, caution)
-        found["slices"] = _slices(right, cuts)
+        found["slices"] = _plain(find_slices(right, cuts))
     elif question.problem == "multi_label":
         found["reliability"] = _reliability(answers.ravel(), truth.ravel() > 0.5)
-        found["slices"] = _slices(((answers > 0.5) == (truth > 0.5)).all(axis=1), cuts)
+        all_right = ((answers > 0.5) == (truth > 0.5)).all(axis=1)
+        found["slices"] = _plain(find_slices(all_right, cuts))
+    else:
+        found["slices"] = _plain(find_error_slices(answers[:, 0] - truth[:, 0], cuts))
     if robustness:
         found["robustness"] = _robustness(served, measured.examples, question, robustness)
     return found
@@ -134,10 +137,8 @@ def _outside(
     return found
 
 
-def _slices(right: NDArray[np.bool_], cuts: Mapping[str, Sequence[str]]) -> list[dict[str, Any]]:
-    return [
-        {**dataclasses.asdict(one), "is_worse": one.is_worse} for one in find_slices(right, cuts)
-    ]
+def _plain(slices: Sequence[Slice]) -> list[dict[str, Any]]:
+    return [{**dataclasses.asdict(one), "is_worse": one.is_worse} for one in slices]
 
 
 def _robustness(

@@ -61,15 +61,34 @@ def test_findings_of_a_classifier(trained: Any) -> None:
     assert set(found["outside"]) == {"handwritten digits", "shuffled tiles"}
     assert found["speed"]["one_picture_ms"] > 0
     assert found["speed"]["pictures_per_second"] > 0
-    assert found["speed"]["megabytes"] > 0.1
+    files = [path for path in trained.version.rglob("*") if path.is_file()]
+    size = sum(path.stat().st_size for path in files) / 1e6
+    assert found["speed"]["megabytes"] == pytest.approx(size, abs=0.05)  # less the manifest
     assert found["caution"]["temperature"] > 0
     assert "robustness" not in found  # 0 pictures were asked for
 
 
 def test_findings_of_values_have_no_probabilities(trained_discs: Any) -> None:
     found = evaluation(trained_discs.run)
-    assert not {"curves", "reliability", "abstention", "outside", "slices"} & set(found)
+    assert not {"curves", "reliability", "abstention", "outside"} & set(found)
     assert found["caution"] == {}
+
+
+def test_parts_of_the_pictures_are_measured_for_every_problem(
+    trained_discs: Any, trained_shapes: Any
+) -> None:
+    for one in (trained_discs, trained_shapes):
+        record = read_record(one.run)
+        served = load_served_model(one.version)
+        measured = measure(served, list(one.plan.data.pictures.examples), question_of(record))
+        count = len(measured.examples)
+        parts = {"group": ["a" if place < count // 2 else "b" for place in range(count)]}
+        found = assess(
+            served, measured, question_of(record), cuts=parts, outside={}, robustness=0, caution={}
+        )["slices"]
+        assert {part["value"] for part in found} == {"a", "b"}
+        assert {part["of"] for part in found} == {"mae" if one is trained_discs else "right"}
+        assert sum(part["n_pictures"] for part in found) == count
 
 
 def test_corruptions_are_measured_beside_the_clean_pictures(trained: Any, served: Any) -> None:

@@ -116,9 +116,14 @@ def finding_lines(found: Mapping[str, Any]) -> Iterator[str]:
     if slices := found.get("slices"):
         one = slices[0]
         chance = "no chance" if one["is_worse"] else "may be chance"
+        here, there = (
+            f"{value:.1%}" if one["of"] == "right" else f"{value:.4g}"
+            for value in (one["figure"], one["elsewhere"])
+        )
+        what = "right" if one["of"] == "right" else "mean absolute error"
         yield (
-            f"worst part      {one['cut']} {one['value']}: {one['right']:.1%} right, elsewhere "
-            f"{one['right_elsewhere']:.1%} ({chance})"
+            f"worst part      {one['cut']} {one['value']}: {here} {what}, elsewhere {there} "
+            f"({chance})"
         )
     if speed := found.get("speed"):
         yield (

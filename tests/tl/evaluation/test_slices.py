@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tl.evaluation.slices import MOST_VALUES, find_slices, size_words
+from tl.evaluation.slices import MOST_VALUES, find_error_slices, find_slices, size_words
 
 
 def test_bad_part_is_first_and_named_worse() -> None:
@@ -18,9 +18,36 @@ def test_bad_part_is_first_and_named_worse() -> None:
     worst = found[0]
     inside = camera == "c"
     assert worst.n_pictures == inside.sum()
-    assert worst.right == pytest.approx(right[inside].mean())
-    assert worst.right_elsewhere == pytest.approx(right[~inside].mean())
-    assert worst.interval[0] < worst.right < worst.interval[1]
+    assert worst.figure == pytest.approx(right[inside].mean())
+    assert worst.elsewhere == pytest.approx(right[~inside].mean())
+    assert worst.interval[0] < worst.figure < worst.interval[1]
+
+
+def test_part_with_large_errors_is_first_and_named_worse() -> None:
+    rng = np.random.default_rng(0)
+    camera = np.array(["a", "b", "c"])[rng.integers(0, 3, 300)]
+    errors = rng.normal(0, np.where(camera == "b", 9.0, 3.0))
+    found = find_error_slices(errors, {"folder": camera.tolist()})
+    assert [one.value for one in found][0] == "b"
+    assert [one.value for one in found if one.is_worse] == ["b"]
+    worst, inside = found[0], camera == "b"
+    assert (worst.of, worst.n_pictures) == ("mae", inside.sum())
+    assert worst.figure == pytest.approx(np.abs(errors[inside]).mean())
+    assert worst.elsewhere == pytest.approx(np.abs(errors[~inside]).mean())
+    assert worst.interval[0] < worst.figure < worst.interval[1]
+
+
+def test_chance_is_rarely_called_a_larger_error() -> None:
+    rng = np.random.default_rng(2)
+    called = 0
+    for _ in range(100):
+        cuts = {"group": rng.integers(0, 6, 150).astype(str).tolist()}
+        called += any(one.is_worse for one in find_error_slices(rng.normal(0, 1, 150), cuts))
+    assert called / 100 < 0.08
+    assert all(
+        one.interval == (0.0, 0.0)
+        for one in find_error_slices(np.zeros(40), {"size": ["s", "l"] * 20})
+    )
 
 
 def test_chance_is_rarely_called_worse() -> None:

@@ -64,8 +64,8 @@ def made_evaluation(predictions: Predictions) -> dict[str, Any]:
         ),
         "curves": class_curves(predictions.answers, predictions.truth, names),
         "slices": [
-            {"cut": "folder", "value": names[0], "n_pictures": 20, "right": 0.5,
-             "interval": [0.3, 0.7], "right_elsewhere": 0.8, "p_value": 0.001, "is_worse": True}
+            {"cut": "folder", "value": names[0], "n_pictures": 20, "of": "right", "figure": 0.5,
+             "interval": [0.3, 0.7], "elsewhere": 0.8, "p_value": 0.001, "is_worse": True}
         ],
         "robustness": {
             "figure": "top_1_accuracy", "n_pictures": 60,
