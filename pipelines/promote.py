@@ -27,6 +27,7 @@ from tl.promotion import (
     owe_alias,
     owed_aliases,
     read_journal,
+    remember,
     serve_label,
     take_back,
     version_before,
@@ -134,6 +135,7 @@ def _changing(models: Path) -> Iterator[None]:
     """Hold the lock; what a disk refuses is said in a line."""
     try:
         with locked(models):
+            remember(models)
             yield
     except OSError as error:
         raise PromotionError(

@@ -26,6 +26,9 @@ CONFIG = "models.config"
 JOURNAL = ".promotion.json"
 OWED = ".aliases.json"
 HISTORY = "promotions.jsonl"
+HERE = Path("models")
+ELSEWHERE = Path("runs", ".models.json")
+"""Folders of models other than that of the working directory, in which runs here were promoted."""
 _LOCK = ".promotion.lock"
 
 
@@ -240,6 +243,29 @@ def version_before(models: Path, model: str, label: str) -> int:
         )
     _check_version(models / model, stood[-2])
     return stood[-2]
+
+
+def folders_with_work() -> list[Path]:
+    """Return the folders where a promotion was interrupted, or a store is owed a label."""
+    return [
+        folder
+        for folder in (HERE, *_elsewhere())
+        if any((folder / name).is_file() for name in (JOURNAL, OWED))
+    ]
+
+
+def remember(models: Path) -> None:
+    """Note a folder of models, so that the next tl command finds what is interrupted there."""
+    folder, known = models.resolve(), _elsewhere()
+    if folder != HERE.resolve() and folder not in known and ELSEWHERE.parent.is_dir():
+        with written_aside(ELSEWHERE) as aside:
+            aside.write_text(json.dumps([*map(str, known), str(folder)]) + "\n")
+
+
+def _elsewhere() -> list[Path]:
+    with contextlib.suppress(OSError, ValueError, TypeError):
+        return [Path(one) for one in json.loads(ELSEWHERE.read_text())]
+    return []
 
 
 @contextlib.contextmanager

@@ -158,6 +158,26 @@ def test_every_command_finishes_what_was_interrupted(
     assert "colours/1" in out.out
 
 
+def test_folder_of_models_elsewhere_is_finished_and_shown_too(
+    home: Path, trained: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from tl.cli.main import main
+
+    (home / "models").rename(home / "published")
+    facts = json.loads((home / "runs" / trained.run.name / "run.json").read_text())
+    facts["config"]["output"] = str(home / "published")
+    (home / "runs" / trained.run.name / "run.json").write_text(json.dumps(facts))
+    promote("published/colours/1", "champion")
+    begin(home / "published", "colours", "champion", 2, "")
+
+    with pytest.raises(SystemExit) as ended:
+        main(["runs"])
+    assert ended.value.code == 0
+    out = capsys.readouterr()
+    assert "finished an interrupted promotion: colours 2 is champion" in out.err
+    assert "colours/2 (champion)" in out.out
+
+
 def test_lineage_leads_from_the_version_to_pictures_and_command(
     home: Path, trained: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -4,12 +4,12 @@ import importlib
 import os
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import click
 
 from tl.errors import TlError, nearest
+from tl.promotion import folders_with_work
 
 # Command -> (module below tl.cli, one line for --help), in the order of the way data goes.
 # The line stands here so that `tl --help` imports no command.
@@ -73,13 +73,11 @@ def tl(ctx: click.Context, debug: bool) -> None:
     """Transfer learning for pictures: from a folder of labelled pictures to a served model."""
     ctx.obj = {"debug": debug}
     # A label was being moved when all ended, or a store did not take it.
-    if any((Path("models") / name).is_file() for name in (".promotion.json", ".aliases.json")):
+    for models in folders_with_work():
         from pipelines.promote import finish_interrupted
 
         waits = ctx.invoked_subcommand not in ("serve", "predict", "runs")
-        finish_interrupted(
-            Path("models"), lambda line: click.echo(line, err=True), tell_store=waits
-        )
+        finish_interrupted(models, lambda line: click.echo(line, err=True), tell_store=waits)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -9,6 +9,9 @@ from tl.errors import ConfigError, PromotionError, nearest
 from tl.run_list import RunRow, as_plain, best_run, choose_runs, list_runs, value_of
 from tl.words import counted
 
+Labels = dict[tuple[str, str, int], list[str]]
+"""Folder of models, model and version -> labels."""
+
 
 @click.command()
 @click.option("--where", multiple=True, metavar="KEY=VALUE",
@@ -41,11 +44,11 @@ def runs(
         if models and not rows:
             raise ConfigError(f"no run of a model {model!r}; {nearest(model, models)}")
     chosen = choose_runs(rows, where=where, sort=sort, ascending=ascending)
-    labels = _labels(Path("models"))
+    labels = _labels(chosen)
     shown = chosen[:limit] if limit else chosen
     if as_json:
         for row in shown:
-            served = labels.get((row.model, row.version or 0), [])
+            served = _labels_of(row, labels)
             click.echo(json.dumps({**as_plain(row), "labels": served}, ensure_ascii=False))
         return
     if not rows:
@@ -69,7 +72,7 @@ def runs(
 
 def _table(
     rows: list[RunRow],
-    labels: dict[tuple[str, int], list[str]],
+    labels: Labels,
     best: RunRow | None,
     show: tuple[str, ...],
 ) -> str:
@@ -77,7 +80,7 @@ def _table(
     cells = [heads]
     for row in rows:
         version = f"{row.model}/{row.version}" if row.version else ""
-        served = ", ".join(labels.get((row.model, row.version or 0), []))
+        served = ", ".join(_labels_of(row, labels))
         interval = f"{row.interval[0]:.3f} to {row.interval[1]:.3f}" if row.interval else ""
         cells.append(
             [
@@ -110,16 +113,26 @@ def _cell(value: object) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
-def _labels(models: Path) -> dict[tuple[str, int], list[str]]:
-    if not (models / "models.config").is_file():
-        return {}
-    from tl.promotion import read_labels
+def _labels(rows: list[RunRow]) -> Labels:
+    """Return the labels that stand for versions, by the folder of models that a run wrote to."""
+    from tl.promotion import CONFIG, read_labels
 
-    found: dict[tuple[str, int], list[str]] = {}
-    try:
-        for model, labels in read_labels(models).items():
-            for label, version in sorted(labels.items()):
-                found.setdefault((model, version), []).append(label)
-    except PromotionError as error:
-        click.echo(f"warning: {error}", err=True)
+    found: Labels = {}
+    for output in {_output(row) for row in rows}:
+        if not Path(output, CONFIG).is_file():
+            continue
+        try:
+            for model, labels in read_labels(Path(output)).items():
+                for label, version in sorted(labels.items()):
+                    found.setdefault((output, model, version), []).append(label)
+        except PromotionError as error:
+            click.echo(f"warning: {error}", err=True)
     return found
+
+
+def _output(row: RunRow) -> str:
+    return str(value_of(row, "output"))
+
+
+def _labels_of(row: RunRow, labels: Labels) -> list[str]:
+    return labels.get((_output(row), row.model, row.version or 0), [])
