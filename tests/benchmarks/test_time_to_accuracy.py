@@ -13,7 +13,7 @@ from benchmarks.comparison.splits import make_fold, picture_keys
 SCRIPT = Path(__file__).parents[2] / "benchmarks" / "time_to_accuracy.py"
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_guide_and_tl_report_every_epoch_and_predict_every_test_picture(
     make_pictures: Callable[..., Path], shared: Path, tmp_path: Path
 ) -> None:

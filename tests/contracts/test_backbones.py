@@ -1,6 +1,7 @@
 """What every backbone of the table must be and do, held against the installed Keras.
 
-The default run takes a few small rows, one of each way to scale pixels; `-m slow` takes all.
+The default run takes a few small rows, one of each way to scale pixels; `-m slow` takes more, and
+`-m soak` those of which building one takes long.
 """
 
 import gc
@@ -40,8 +41,18 @@ COMPARED_WITH_KERAS = (
 )
 
 
+LONG = ("nasnet_mobile", "inception_resnet_v2", "efficientnet_v2_s")
+MANY_PARAMETERS = 40_000_000
+
+
 def slow_unless_quick(names: tuple[str, ...], quick: tuple[str, ...]) -> list[Any]:
-    return [pytest.param(name, marks=() if name in quick else pytest.mark.slow) for name in names]
+    def mark(name: str) -> Any:
+        if name in quick:
+            return ()
+        is_long = name in LONG or find_backbone(name).parameters > MANY_PARAMETERS
+        return pytest.mark.soak if is_long else pytest.mark.slow
+
+    return [pytest.param(name, marks=mark(name)) for name in names]
 
 
 @pytest.fixture(autouse=True)

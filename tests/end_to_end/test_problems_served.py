@@ -15,7 +15,8 @@ import pytest
 pytestmark = pytest.mark.slow
 TL = str(Path(sys.executable).with_name("tl"))
 FLAGS = ["--backbone", "tl_small", "--image-size", "32", "--epochs", "1", "--batch-size", "8",
-         "--set", "augment.feature_views=0", "--set", "augment.recipe=none"]  # fmt: skip
+         "--set", "augment.feature_views=0", "--set", "augment.recipe=none",
+         "--set", "evaluation.robustness=0", "--set", "evaluation.suspects=false"]  # fmt: skip
 
 
 def run(*words: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
@@ -57,6 +58,15 @@ def addresses(home: Path) -> Iterator[dict[str, str]]:
 def said(home: Path, target: str, picture: Path) -> Any:
     (row,) = json.loads(run("predict", target, picture, "--json", cwd=home).stdout)
     return row
+
+
+@pytest.mark.parametrize("model", ["shapes", "discs"])
+def test_certificate_holds_keras_savedmodel_rest_and_grpc_together(home: Path, model: str) -> None:
+    manifest = home / "models" / model / "1" / "assets.extra" / "tl.json"
+    parity = json.loads(manifest.read_text())["parity"]
+    assert parity["n_pictures"] > 30
+    for way in ("keras", "rest", "grpc"):
+        assert 0 <= parity[way]["largest_score_difference"] <= parity["bound"][way]
 
 
 def test_number_is_the_same_from_disk_http_and_grpc(

@@ -20,6 +20,9 @@ pytestmark = pytest.mark.slow
 TL = str(Path(sys.executable).with_name("tl"))
 FLAGS = ["--backbone", "tl_small", "--image-size", "32", "--epochs", "1", "--batch-size", "8",
          "--set", "augment.feature_views=0"]  # fmt: skip
+# Without the looks at the model, which take longest.
+BRIEF = [*FLAGS, "--set", "evaluation.parity=0", "--set", "evaluation.robustness=0",
+         "--set", "evaluation.suspects=false"]  # fmt: skip
 
 
 def run(*words: str | Path, cwd: Path, **environ: str) -> subprocess.CompletedProcess[str]:
@@ -141,7 +144,7 @@ def test_run_stopped_in_training_is_kept_and_names_the_command_to_go_on(
 ) -> None:
     with (tmp_path / "out").open("w") as out, (tmp_path / "err").open("w") as err:
         process = subprocess.Popen(
-            [TL, "finetune", "--dataset", str(pictures), "--name", "flowers", *FLAGS,
+            [TL, "finetune", "--dataset", str(pictures), "--name", "flowers", *BRIEF,
              "--strategy", "last", "--epochs", "100000", "--set", "training.patience=100000"],
             cwd=tmp_path, stdout=out, stderr=err, text=True,
             # Shells make what they start in the background ignore Ctrl-C; the tests may be that.
@@ -178,7 +181,7 @@ def test_run_stopped_in_training_is_kept_and_names_the_command_to_go_on(
 def test_jax_trains_and_ends_with_a_saved_model(pictures: Path, tmp_path: Path) -> None:
     pytest.importorskip("jax")
 
-    done = run("finetune", "--dataset", pictures, "--name", "flowers", *FLAGS,
+    done = run("finetune", "--dataset", pictures, "--name", "flowers", *BRIEF,
                cwd=tmp_path, KERAS_BACKEND="jax", JAX_PLATFORMS="cpu")  # fmt: skip
 
     assert done.returncode == 0, done.stderr
@@ -213,7 +216,7 @@ def test_machine_without_tensorflow_ends_with_weights_to_export_elsewhere(
     home = tmp_path / "home"
     home.mkdir()
 
-    done = run("finetune", "--dataset", pictures, "--name", "flowers", *FLAGS, cwd=home,
+    done = run("finetune", "--dataset", pictures, "--name", "flowers", *BRIEF, cwd=home,
                KERAS_BACKEND="jax", JAX_PLATFORMS="cpu", PYTHONPATH=str(hidden))  # fmt: skip
 
     assert done.returncode == 0, done.stderr
@@ -229,7 +232,7 @@ def test_machine_without_tensorflow_ends_with_weights_to_export_elsewhere(
 def test_batch_size_by_trial_and_determinism_say_what_they_do(
     pictures: Path, tmp_path: Path
 ) -> None:
-    done = run("finetune", "--dataset", pictures, "--name", "flowers", *FLAGS, "--strategy", "last",
+    done = run("finetune", "--dataset", pictures, "--name", "flowers", *BRIEF, "--strategy", "last",
                "--batch-size", "auto", "--deterministic", cwd=tmp_path)  # fmt: skip
 
     assert done.returncode == 0, done.stderr
@@ -255,7 +258,7 @@ def test_table_of_bytes_with_few_shots_goes_the_whole_way(pictures: Path, tmp_pa
     pq.write_table(pa.table(columns), tmp_path / "flowers.parquet")
     place = ("--dataset", tmp_path / "flowers.parquet", "--set", "data.label_column=species")
 
-    done = run("finetune", *place, *FLAGS, "--shots", "4", "--cache", "disk",
+    done = run("finetune", *place, *BRIEF, "--shots", "4", "--cache", "disk",
                "--set", "training.balance=sampling", cwd=tmp_path)  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert "(12 train," in done.stdout

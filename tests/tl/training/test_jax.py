@@ -13,8 +13,8 @@ import pytest
     ("recipe", "dataset", "parts"),
     [
         ("rates", "pictures", 2),
-        ("mixed", "pictures", 1),
-        ("last", "shapes", 1),
+        pytest.param("mixed", "pictures", 1, marks=pytest.mark.soak),
+        pytest.param("last", "shapes", 1, marks=pytest.mark.soak),
         ("hidden", "discs", 1),
     ],
 )

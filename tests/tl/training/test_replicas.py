@@ -46,6 +46,6 @@ def test_run_on_two_devices_ends_like_one_and_one_that_disagrees_goes_on_alone(
     assert "alone to the bit" in out
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_two_devices_go_on_from_a_checkpoint_to_the_same_end(pictures: Path) -> None:
     assert "resumed to the bit" in in_two_devices("resume", pictures)

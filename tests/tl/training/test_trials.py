@@ -127,7 +127,9 @@ def _sizes(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("rates", [(100.0, 200.0), (200.0, 100.0)])
+@pytest.mark.parametrize(
+    "rates", [(100.0, 200.0), pytest.param((200.0, 100.0), marks=pytest.mark.soak)]
+)
 def test_run_after_a_trial_is_to_the_bit_that_with_the_size_it_found(
     rates: tuple[float, float], training_setup: Setup, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -196,7 +198,7 @@ def test_resumed_run_keeps_what_was_settled_and_tries_nothing(
     ]
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_xla_is_timed_both_ways_on_a_gpu(
     training_setup: Setup, monkeypatch: pytest.MonkeyPatch
 ) -> None:

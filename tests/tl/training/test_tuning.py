@@ -290,7 +290,12 @@ def uninterrupted(training_setup: Setup) -> tuple[list[EpochRecord], list[Any], 
 
 
 @pytest.mark.parametrize(
-    "seed", [pytest.param(seed, marks=[pytest.mark.slow] if seed > 2 else []) for seed in range(20)]
+    "seed",
+    [
+        *range(3),
+        *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(3, 8)),
+        *(pytest.param(seed, marks=pytest.mark.soak) for seed in range(8, 20)),
+    ],
 )
 def test_run_killed_anywhere_ends_as_if_it_had_not_been(
     seed: int, training_setup: Setup, tmp_path: Path, uninterrupted: Any
