@@ -138,7 +138,9 @@ def test_first_request_after_a_roll_out_is_as_fast_as_the_next(
     assert first_s < 0.05 + 5 * statistics.median(others), times
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    "number", [pytest.param(signal.SIGINT, marks=pytest.mark.soak), signal.SIGTERM]
+)
 def test_run_stopped_in_training_is_kept_and_names_the_command_to_go_on(
     number: signal.Signals, pictures: Path, tmp_path: Path
 ) -> None:
@@ -229,6 +231,7 @@ def test_machine_without_tensorflow_ends_with_weights_to_export_elsewhere(
     assert (home / "models" / "flowers" / "1" / "saved_model.pb").is_file()
 
 
+@pytest.mark.soak
 def test_batch_size_by_trial_and_determinism_say_what_they_do(
     pictures: Path, tmp_path: Path
 ) -> None:

@@ -58,6 +58,7 @@ def test_choice_is_said_kept_and_tracked(pictures: Path, settings: dict[str, Any
     assert losses[-1] <= probe
 
 
+@pytest.mark.slow
 def test_enough_pictures_are_fine_tuned_and_never_end_below_the_probe(
     pictures: Path, settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -82,6 +83,7 @@ class StopInHead(Silent):
             raise KeyboardInterrupt
 
 
+@pytest.mark.slow
 def test_ctrl_c_after_the_probe_leaves_a_model(pictures: Path, settings: dict[str, Any]) -> None:
     from pipelines.export import export_run
     from pipelines.reopen import reopen_data

@@ -109,6 +109,7 @@ def test_speed_is_measured_although_all_features_are_stored(
         assert first == second
 
 
+@pytest.mark.slow
 def test_finetune_finds_the_features_of_all_its_pictures(
     config: RunConfig, tmp_path: Path, seeing_and_blind: Named
 ) -> None:
@@ -244,6 +245,7 @@ def test_no_weights_at_all_is_said_before_anything_slow(
         run(config)
 
 
+@pytest.mark.slow
 def test_backbone_auto_takes_the_winner_and_says_why(
     config: RunConfig, shared: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

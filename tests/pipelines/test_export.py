@@ -223,6 +223,7 @@ def test_pictures_that_went_bad_since_the_split_are_counted_and_not_measured(
     assert len(nothing.unreadable) == 3
 
 
+@pytest.mark.slow
 def test_hidden_layer_and_several_stages_are_exported(
     trained: Any, settings: dict[str, Any], home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

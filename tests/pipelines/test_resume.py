@@ -122,6 +122,7 @@ def test_resumed_run_ends_as_one_that_was_never_stopped(
     assert told.count("resume") == 1
 
 
+@pytest.mark.slow
 def test_run_killed_before_its_first_checkpoint_begins_again_in_its_folder(run: Path) -> None:
     from pipelines.finetune import resume
 
@@ -138,6 +139,7 @@ def test_run_killed_before_its_first_checkpoint_begins_again_in_its_folder(run: 
     assert {one.phase for one in result.records} == {"probe", "head", "fine-tune all"}
 
 
+@pytest.mark.slow
 def test_run_that_begins_again_is_finished_in_the_store_too(
     own_pictures: Path, settings: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -171,6 +173,7 @@ def test_run_that_begins_again_is_finished_in_the_store_too(
     assert "val_loss" in " ".join(run.data.metrics)
 
 
+@pytest.mark.slow
 def test_damaged_checkpoints_are_not_called_none(run: Path) -> None:
     from pipelines.finetune import resume
 
@@ -234,6 +237,7 @@ def test_another_network_is_refused_even_where_forced_and_nothing_is_changed(
     assert plan_resumption(run).checkpoint is not None
 
 
+@pytest.mark.slow
 def test_forced_run_trains_on_with_the_new_settings_and_pictures(
     run: Path, own_pictures: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -482,6 +486,7 @@ def _weights(run: Path) -> dict[str, bytes]:
     return found
 
 
+@pytest.mark.soak
 def test_notebook_goes_on_with_a_run(run: Path) -> None:
     import keras
 

@@ -58,6 +58,7 @@ def ports() -> dict[str, int]:
         return {"REST": one.getsockname()[1], "gRPC": two.getsockname()[1]}
 
 
+@pytest.mark.slow
 def test_server_that_is_told_to_end_answers_all_it_has_taken(
     start_server: Callable[..., Any], put_version: Callable[[str, Path], None], tmp_path: Path
 ) -> None:

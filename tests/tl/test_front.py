@@ -100,7 +100,7 @@ def test_notebook_reads_a_file_of_settings_and_its_own_win(
     assert "training.epochs = 3: no effect with strategy features" in caplog.text
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_notebook_resumes_with_other_settings_only_if_forced(
     pictures: Path, settings: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -24,7 +24,7 @@ def test_two_devices_lead_to_the_weights_of_one(pictures: Path) -> None:
     assert "agreed: 5 updates, moments and averages too" in in_two_devices("updates", pictures)
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_share_of_a_batch_that_does_not_fit_is_computed_in_parts(pictures: Path) -> None:
     assert "halved to 2 parts each, and agreed" in in_two_devices("memory", pictures)
 

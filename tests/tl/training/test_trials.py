@@ -172,7 +172,7 @@ class KillInTheSecondEpoch(Silent):
             raise Killed
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_resumed_run_keeps_what_was_settled_and_tries_nothing(
     training_setup: Setup, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -48,6 +48,7 @@ def learn(
     return task, train_classifier(task).records
 
 
+@pytest.mark.slow
 def test_values_in_any_unit_are_learned_alike(training_setup: Setup, data: PreparedData) -> None:
     runs = [
         learn(training_setup(**SETTINGS), data, scale, offset)
