@@ -8,7 +8,6 @@ both are measured on it now.
 
 from pathlib import Path
 
-from pipelines.evaluate import evaluate
 from pipelines.promote import find_exported
 from tl.config import DataConfig
 from tl.errors import ConfigError
@@ -32,6 +31,8 @@ def compare_runs(first: str, second: str, dataset: str | None = None) -> Compari
     if dataset is None:
         tables = [_predictions_of(one) for one in (first, second)]
         return compare_predictions(*tables)
+    from pipelines.evaluate import evaluate  # with TensorFlow
+
     measured = [
         evaluate(find_exported(one), dataset, data=DataConfig()).predictions
         for one in (first, second)

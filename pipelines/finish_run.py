@@ -6,24 +6,29 @@ its journal names; so has `tl export`.
 
 import contextlib
 import dataclasses
+import datetime
 import json
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from pipelines.exported import Exported
 from serving.startup_noise import without_startup_noise
-from tl.errors import ConfigError
+from tl.errors import ConfigError, TlError
 from tl.export.versions import list_versions
 from tl.journal import JOURNAL, Event, Journal, is_free, last_event
 from tl.manifest import read_manifest
 from tl.mlflow_sender import PROGRESS
 from tl.run_folder import RUNS, RunRecord, read_record, write_record
+from tl.run_list import list_runs, value_of
+
+_log = logging.getLogger(__name__)
 
 
 def unsent_runs() -> list[Path]:
     """Return the runs here that do not go on and that the store lacks something of."""
-    found = []
+    found, published = [], _published()
     for journal in sorted(RUNS.glob(f"*/{JOURNAL}")):
         folder = journal.parent
         try:
@@ -31,11 +36,21 @@ def unsent_runs() -> list[Path]:
             sent = json.loads((folder / PROGRESS).read_bytes())["sent"]
         except (OSError, ValueError, KeyError):
             lines, sent = 1, 0
-        last = last_event(folder)
-        is_whole = sent >= lines and last.get("kind") == "end"
-        lacks = not is_whole or (last.get("state") != "FINISHED" and _untold_versions(folder))
+        is_whole = sent >= lines and last_event(folder).get("kind") == "end"
+        lacks = not is_whole or _untold_versions(folder, published.get(folder.name, []))
         if lacks and lines and is_free(folder):
             found.append(folder)
+    return found
+
+
+def _published() -> dict[str, list[Path]]:
+    """Return the versions of every run here, ascending."""
+    found: dict[str, list[Path]] = {}
+    for output, name in {(str(value_of(row, "output")), row.model) for row in list_runs(RUNS)}:
+        model = Path(output).resolve() / name
+        for number in list_versions(model):
+            run = str(read_manifest(model / str(number)).get("id"))
+            found.setdefault(run, []).append(model / str(number))
     return found
 
 
@@ -72,12 +87,13 @@ def tell_of_exports(folder: Path) -> list[Path]:
     """
     if not last_event(folder) or not is_free(folder):
         return []
-    versions = _untold_versions(folder)
+    versions = _untold_versions(folder, _versions_of(folder))
     if not versions:
         return []
     # With TensorFlow, which those who only send what is there do not wait for.
     with without_startup_noise():
-        from pipelines.report import CARD, REPORT
+        from pipelines.reopen import reopen_data
+        from pipelines.report import CARD, REPORT, write_report
         from pipelines.run_facts import LOG, outcome_of, report_export
 
     record = read_record(folder)
@@ -91,35 +107,58 @@ def tell_of_exports(folder: Path) -> list[Path]:
         outcome = outcome_of(folder, exported)
         record = dataclasses.replace(record, state=state, outcome=outcome)
         report_export(journal, folder, exported, record, step)
+    # Before the end: a journal that has ended is not looked at again.
+    write_record(folder, record)
+    if not (folder / REPORT).is_file():
+        try:
+            write_report(folder, reopen_data(folder))
+        except (TlError, OSError) as error:  # the pictures may have been moved
+            _log.warning("no report of %s: %s; tl report %s", folder.name, error, folder.name)
     for name in (REPORT, CARD, LOG):
         if (folder / name).is_file():
             journal.artifact(folder / name)
-    # First: a journal that has ended is not looked at again.
-    write_record(folder, record)
     journal.finish("KILLED" if state == "stopped" else "FINISHED")
     return versions
 
 
-def _untold_versions(folder: Path) -> list[Path]:
-    """Return the versions of a run that its journal does not name, ascending."""
+def _versions_of(folder: Path) -> list[Path]:
+    """Return the versions of a run, ascending."""
     try:
         record = read_record(folder)
     except ConfigError:
         return []
     model = (Path(record.config.output) / record.name).resolve()
-    mine = [
-        model / str(number)
-        for number in list_versions(model)
-        if read_manifest(model / str(number)).get("id") == record.id
-    ]
-    if not mine:
+    versions = [model / str(number) for number in list_versions(model)]
+    return [version for version in versions if read_manifest(version).get("id") == record.id]
+
+
+def _untold_versions(folder: Path, versions: list[Path]) -> list[Path]:
+    """Return those of a run's versions that its journal does not name."""
+    if not versions:
         return []
     lines = (folder / JOURNAL).read_bytes().split(b"\n")[:-1]
     told = [json.loads(line) for line in lines if b'"kind": "model"' in line]
-    named = {Path(event["path"]) for event in told}
-    untold = [version for version in mine if version not in named]
+    if untold := [version for version in versions if not _is_told(version, told)]:
+        return untold
     # A full disk may have taken the journal and not the record.
-    return untold or ([] if record.outcome.get("saved_model") else mine[-1:])
+    try:
+        has_outcome = bool(read_record(folder).outcome.get("saved_model"))
+    except ConfigError:
+        has_outcome = True
+    return [] if has_outcome else versions[-1:]
+
+
+def _is_told(version: Path, told: list[Event]) -> bool:
+    """Tell whether a version was told of after it was written, wherever the folder lay then.
+
+    The number of one that was deleted may have been given again.
+    """
+    written = read_manifest(version).get("exported")
+    since = datetime.datetime.fromisoformat(written).timestamp() - 1 if written else 0
+    return any(
+        Path(event["path"]).parts[-2:] == version.parts[-2:] and event["time_ms"] / 1000 >= since
+        for event in told
+    )
 
 
 def _exported(version: Path, record: RunRecord) -> Exported:

@@ -94,7 +94,7 @@ def trace(version: Path) -> Lineage:
                 if str(number) == version.name
             ),
             history=tuple(
-                f"{one.when}  {one.label}{_replaced(one)}"
+                f"{one.when[:19]}  {one.label}{_replaced(one)}"
                 for one in read_history(version.parent.parent)
                 if (one.model, str(one.version)) == (version.parent.name, version.name)
             ),
@@ -112,7 +112,7 @@ def trace(version: Path) -> Lineage:
             headline=_headline(facts),
             settings=changed_settings(config),
             command=reproduce_command(
-                config, folder / SPLIT if folder else version / "assets.extra" / SPLIT
+                facts, folder / SPLIT if folder else version / "assets.extra" / SPLIT
             ),
             weights_sha256=_digest(folder / WEIGHTS) if folder else None,
         )
@@ -132,18 +132,24 @@ def changed_settings(config: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def reproduce_command(config: dict[str, Any], split: Path | str) -> str:
+def reproduce_command(record: dict[str, Any], split: Path) -> str:
     """Return the command that trains such a model again, on the sides that pictures had.
 
     Args:
-        config: as stored.
+        record: as stored, of the run.
         split: file with the sides, where the config names none.
     """
-    words = ["tl", "finetune", "--dataset", str(config["dataset"])]
-    for key, value in changed_settings(config).items():
-        words += ["--set", f"{key}={_toml(value)}"]
+    config, weights = record["config"], record["weights"]
+    settings = changed_settings(config)
+    if config.get("model", {}).get("backbone") == "auto":
+        settings["model.backbone"] = record["backbone"]
+    if path := weights.get("path"):  # found by a variable of the environment
+        settings["model.weights"] = path
     if not config.get("data", {}).get("split_file"):
-        words += ["--set", f"data.split_file={split}"]
+        settings["data.split_file"] = split.resolve()
+    words = ["tl", "finetune", "--dataset", str(config["dataset"])]
+    for key, value in settings.items():
+        words += ["--set", f"{key}={_toml(value)}"]
     return shlex.join(words)
 
 

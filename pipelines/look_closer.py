@@ -35,8 +35,9 @@ def look_for_label_errors(plan: Plan, folder: Path, feed: Feed, say: Callable[[s
         if rows:
             first = rows[0]
             say(
-                f"{counted(len(rows), 'label')} may be wrong, listed in {folder / SUSPECTS}; the "
-                f"surest: {first.key} is labelled {first.given} and looks like {first.proposed}"
+                f"{counted(len(rows), 'label')} may be wrong, listed in {folder / SUSPECTS} (look "
+                f"before you leave them out: some are right); the surest: {first.key} is "
+                f"labelled {first.given} and looks like {first.proposed}"
             )
 
 

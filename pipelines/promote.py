@@ -89,7 +89,7 @@ def roll_back(model: Path, label: str, store: Store | None = None) -> Promoted:
         _finish_pending(models)
         number = version_before(models, model.name, label)
         run = str(read_manifest(model / str(number)).get("id", ""))
-        promotion = begin(models, model.name, label, number, run)
+        promotion = begin(models, model.name, label, number, run, back=True)
         _serve(models, promotion)
         return _all_told(models, promotion, store or default_store())
 
@@ -159,6 +159,11 @@ def find_exported(target: str) -> Path:
             f"{path} has the versions {', '.join(map(str, list_versions(path)))}: name one, as in "
             f"{path / str(list_versions(path)[-1])}"
         )
+    if "/" in target and (versions := list_versions(path.parent)):
+        raise PromotionError(
+            f"{path.parent} has no version {path.name}, it may have been deleted; there are "
+            f"{', '.join(map(str, versions))}"
+        )
     record = read_record(find_run(target))
     saved = record.outcome.get("saved_model")
     if not saved:
@@ -215,14 +220,15 @@ def _told(models: Path, promotion: Promotion, store: Store) -> Promoted:
 def _set_alias(models: Path, promotion: Promotion, store: Store) -> None:
     path = (models / promotion.model / str(promotion.version)).resolve()
     journal = RUNS / promotion.run / JOURNAL if promotion.run else None
+    run_id = None
     if journal is not None and journal.is_file():
         from pipelines.finish_run import tell_of_exports
 
         tell_of_exports(journal.parent)
-        sync_journal(journal.parent, store)
+        run_id = sync_journal(journal.parent, store)
     try:
         client: Any = mlflow_client(store.uri)
-        number = registered_version(client, promotion.model, promotion.version, str(path))
+        number = registered_version(client, promotion.model, promotion.version, str(path), run_id)
         if number is None:  # of a run that is not in this folder
             experiment = ensure_experiment(client, promotion.model, store.artifacts)
             number = log_model(client, experiment, None, promotion.model, path)

@@ -4,6 +4,7 @@ tl report RUN
 """
 
 import json
+import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -68,7 +69,7 @@ def write_report(folder: Path, data: PreparedData) -> Path:
         return None if place is None else thumbnail(examples[place], most_pixels, THUMBNAIL)
 
     saved = evaluation.get("saved_model")
-    reproduce = reproduce_command(stored["config"], f"runs/{record.id}/{SPLIT}")
+    reproduce = reproduce_command(stored, folder / SPLIT)
     facts = ReportFacts(
         asked=_asked(stored, data),
         record=stored,
@@ -81,6 +82,7 @@ def write_report(folder: Path, data: PreparedData) -> Path:
         augmented=_sheet(folder / "augmentation.png"),
         show=show,
         reproduce=reproduce,
+        exclude=f"{reproduce} --exclude {shlex.quote(str((folder / SUSPECTS).resolve()))}",
         served=Path(saved) if saved else None,
     )
     try:
@@ -148,7 +150,9 @@ def _asked(record: dict[str, Any], data: PreparedData) -> dict[str, str]:
         "trained on": record["device"],
     }
     if data.excluded:
-        asked["left out"] = f"{len(data.excluded):,} pictures (--exclude)"
+        asked["left out"] = (
+            f"{len(data.excluded):,} pictures (--exclude), also where they would be test pictures"
+        )
     return asked
 
 

@@ -9,6 +9,7 @@ import hashlib
 import importlib.metadata
 import json
 import logging
+import os
 import platform
 import subprocess
 import time
@@ -27,6 +28,7 @@ from tl.run_folder import SPLIT, RunRecord
 from tl.tracking import Tracker
 from tl.training.devices import Device
 from tl.training.progress import EpochRecord, Listener, epoch_line, kept_epoch, throughput_unit
+from tl.zoo.weights import Weights, keras_cache
 
 LOG = "log.txt"
 UPDATES_S = 0.5
@@ -41,7 +43,11 @@ def run_record(plan: Plan, folder: Path, device: Device) -> RunRecord:
         name=plan.name,
         config=absolute_config(plan.config),
         backbone=plan.backbone.name,
-        weights={"source": plan.weights.source, "sha256": plan.weights.sha256},
+        weights={
+            "source": plan.weights.source,
+            "sha256": plan.weights.sha256,
+            "path": _path_to_name(plan.weights),
+        },
         image_size=plan.image_size,
         class_names=plan.data.class_names,
         fingerprint=plan.data.pictures.fingerprint,
@@ -52,6 +58,14 @@ def run_record(plan: Plan, folder: Path, device: Device) -> RunRecord:
         problem=plan.data.problem,
         training_values=value_facts(plan.data.side("train")),
     )
+
+
+def _path_to_name(weights: Weights) -> str | None:
+    """Return the file of weights that another machine, or a shell without TL_WEIGHTS_DIR, lacks."""
+    path = weights.path
+    if weights.kind != "imagenet" or path is None or path.parent == keras_cache(os.environ):
+        return None
+    return str(path.resolve())
 
 
 def folds_of(plan: Plan) -> dict[str, str] | None:

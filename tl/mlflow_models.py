@@ -72,7 +72,9 @@ def log_model(
     return str(mine[0].version)
 
 
-def registered_version(client: Any, name: str, number: int, path: str) -> str | None:
+def registered_version(
+    client: Any, name: str, number: int, path: str, run_id: str | None = None
+) -> str | None:
     """Return the registry's version of a SavedModel, or None.
 
     Where a version was deleted and another run took its number, the newer one.
@@ -82,8 +84,9 @@ def registered_version(client: Any, name: str, number: int, path: str) -> str | 
         name: of the model.
         number: of the SavedModel's folder.
         path: of that folder: several folders of models may share a store.
+        run_id: of the run that it is of, which finds it after its folder was moved; or None.
     """
-    same = _versions_of(client, name, str(number), path)
+    same = _versions_of(client, name, str(number), path, run_id)
     return str(same[-1].version) if same else None
 
 
@@ -109,10 +112,15 @@ def ensure_experiment(client: Any, name: str, artifacts: Path | None) -> str:
         return str(client.get_experiment_by_name(name).experiment_id)
 
 
-def _versions_of(client: Any, name: str, number: str, path: str) -> list[Any]:
-    found = client.search_model_versions(f"name = '{name}'")
-    wanted = {VERSION_TAG: number, PATH_TAG: path}
-    same = [one for one in found if wanted.items() <= one.tags.items()]
+def _versions_of(
+    client: Any, name: str, number: str, path: str, run_id: str | None = None
+) -> list[Any]:
+    same = [
+        one
+        for one in client.search_model_versions(f"name = '{name}'")
+        if one.tags.get(VERSION_TAG) == number
+        and (one.tags.get(PATH_TAG) == path or (run_id and one.run_id == run_id))
+    ]
     return sorted(same, key=lambda one: int(one.version))
 
 

@@ -32,10 +32,10 @@ def view_state(headline: str) -> str:
         "modelVersionFilter": "All Runs",
         "selectedColumns": [
             *(f"metrics.`{name}`" for name in dict.fromkeys(metrics)),
+            "tags.`tl.against_best`",
+            "tags.`tl.label.champion`",
             "tags.`tl.backbone`",
             "tags.`tl.strategy`",
-            "tags.`tl.label.champion`",
-            "tags.`tl.against_best`",
         ],
         "runsPinned": [],
         "runsHidden": [],

@@ -43,6 +43,7 @@ class Promotion:
         before: that it stood for, or None.
         run: id of the run that the version is of, or empty.
         when: time of the order, UTC.
+        back: whether the order was to go back to it.
     """
 
     model: str
@@ -51,6 +52,7 @@ class Promotion:
     before: int | None
     run: str
     when: str
+    back: bool = False
 
 
 def check_label(label: str) -> str:
@@ -78,7 +80,9 @@ def read_labels(models: Path) -> dict[str, dict[str, int]]:
     return {one.name: dict(one.version_labels) for one in _read(models).model_config_list.config}
 
 
-def begin(models: Path, model: str, label: str, version: int, run: str) -> Promotion:
+def begin(
+    models: Path, model: str, label: str, version: int, run: str, *, back: bool = False
+) -> Promotion:
     """Write the journal of a promotion.
 
     Raises:
@@ -97,7 +101,8 @@ def begin(models: Path, model: str, label: str, version: int, run: str) -> Promo
         version=version,
         before=read_labels(models).get(model, {}).get(label),
         run=run,
-        when=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        when=datetime.datetime.now(datetime.UTC).isoformat(timespec="microseconds"),
+        back=back,
     )
     with written_aside(models / JOURNAL) as aside:
         aside.write_text(json.dumps(asdict(promotion), indent=2) + "\n")
@@ -233,7 +238,7 @@ def version_before(models: Path, model: str, label: str) -> int:
     stood: list[int] = []
     for one in read_history(models):
         if (one.model, one.label) == (model, label):
-            if len(stood) > 1 and stood[-2] == one.version:
+            if one.back and len(stood) > 1:
                 stood.pop()
             elif not stood or stood[-1] != one.version:
                 stood.append(one.version)

@@ -106,6 +106,8 @@ def read_record(folder: Path) -> RunRecord:
         return RunRecord(**facts)
     except OSError as error:
         raise ConfigError(f"{folder} is no run: {path.name}: {error.strerror or error}") from error
+    except json.JSONDecodeError as error:
+        raise ConfigError(f"{path} is damaged: {error}") from error
     except (ValueError, KeyError, TypeError, ConfigError) as error:
         raise ConfigError(f"{path} was not written by this version of tl ({error})") from error
 

@@ -6,7 +6,7 @@ that only runs that are new or have changed are read again. Neither TensorFlow n
 
 import contextlib
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -60,8 +60,15 @@ class RunRow:
     settings: Mapping[str, Any] = field(default_factory=dict)
 
 
-def list_runs(folder: Path) -> list[RunRow]:
-    """Return the runs below a folder, the oldest first; what is no run of tl is passed over."""
+def list_runs(
+    folder: Path, on_damaged: Callable[[str], None] = lambda record: None
+) -> list[RunRow]:
+    """Return the runs below a folder, the oldest first; what is no run of tl is passed over.
+
+    Args:
+        folder: of the runs.
+        on_damaged: told the path of each record that cannot be read.
+    """
     known, rows, stamps = _read_index(folder), [], {}
     changed = False
     with contextlib.suppress(FileNotFoundError), os.scandir(folder) as entries:
@@ -79,6 +86,7 @@ def list_runs(folder: Path) -> list[RunRow]:
                     with open(record, "rb") as file:  # noqa: PTH123
                         summary = _summary(entry.name, orjson.loads(file.read()))
                 except (OSError, ValueError, KeyError, TypeError, AttributeError):
+                    on_damaged(record)
                     continue
             else:
                 summary = row[1]
@@ -125,6 +133,7 @@ def choose_runs(
 def best_run(rows: Sequence[RunRow]) -> RunRow | None:
     """Return the finished run with the best headline, of runs on the same dataset and problem.
 
+    Of those measured on the most pictures: with some left out (``--exclude``), figures are others.
     None where there is none, or where the runs answer different questions.
     """
     measured = [row for row in rows if row.value is not None and row.state == "finished"]
@@ -133,6 +142,8 @@ def best_run(rows: Sequence[RunRow]) -> RunRow | None:
     }
     if len(questions) != 1:
         return None
+    most = max(row.metrics.get("n_pictures", 0) for row in measured)
+    measured = [row for row in measured if row.metrics.get("n_pictures", 0) == most]
     lower = measured[0].headline in LOWER_IS_BETTER
     return (min if lower else max)(measured, key=lambda row: row.value or 0.0)
 
@@ -174,7 +185,8 @@ def _refuse_unknown(key: str, rows: Sequence[RunRow]) -> None:
     every = {name for row in rows[-100:] for name in row.metrics} | set(_DEFAULTS)
     every |= set(RunRow.__dataclass_fields__) - {"metrics", "settings"}
     if key not in every:
-        raise ConfigError(f"no run has {key!r}; {nearest(key, sorted(every))}")
+        near = nearest(key, sorted(every)) or f"known are {', '.join(sorted(every)[:12])}, ..."
+        raise ConfigError(f"no run has {key!r}; {near}")
 
 
 def _sortable(value: Any) -> tuple[int, Any]:

@@ -1,6 +1,7 @@
 """Exports that no journal names, of runs that were killed and of `tl export`, reach the store."""
 
 import contextlib
+import datetime
 import json
 import shutil
 import subprocess
@@ -27,6 +28,7 @@ def home(
     """The working directory as a kill between export and logging leaves it."""
     monkeypatch.chdir(tmp_path)
     run = shutil.copytree(trained.run, tmp_path / "runs" / trained.run.name)
+    (run / "report.html").unlink()  # it would have come next
     redirect_export(run, tmp_path / "models")
     shutil.copytree(trained.version, tmp_path / "models" / "colours" / "1")
     copy_store(tmp_path)
@@ -81,6 +83,7 @@ def test_run_that_was_killed_after_its_export_is_found_and_finished_whole(
     assert record.state == "finished"
     assert record.outcome["saved_model"] == str(version)
     assert record.outcome["headline"] == "top_1_accuracy"
+    assert str(metrics["n_pictures"]) in (folder / "report.html").read_text()
     assert unsent_runs() == []
     assert tell_of_exports(folder) == []
 
@@ -125,6 +128,7 @@ def test_further_export_of_a_run_is_a_version_of_the_registry_and_can_be_promote
     facts["metrics"]["top_1_accuracy"] = 0.125  # the dataset has changed since
     (second / "assets.extra" / "tl.json").write_text(json.dumps(facts))
 
+    assert unsent_runs() == [Path("runs") / folder.name]
     assert tell_of_exports(folder) == [second]
     assert sync_journal(folder, default_store()) == run_id
 
@@ -133,6 +137,19 @@ def test_further_export_of_a_run_is_a_version_of_the_registry_and_can_be_promote
     assert run.data.metrics["test.top_1_accuracy"] == 0.125
     assert len(run.outputs.model_outputs) == 2
     assert promote(trained.run.name, "champion").promotion.version == 2
+
+
+def test_number_of_a_deleted_version_that_is_given_again_is_told_of_again(
+    home: Path, trained: Any
+) -> None:
+    folder = home / "runs" / trained.run.name
+    tell_of_exports(folder)
+    sync_journal(folder, default_store())
+    assert unsent_runs() == []
+    path = home / "models" / "colours" / "1" / "assets.extra" / "tl.json"
+    later = datetime.datetime.now(datetime.UTC) + datetime.timedelta(seconds=30)
+    path.write_text(json.dumps({**json.loads(path.read_text()), "exported": later.isoformat()}))
+    assert unsent_runs() == [Path("runs") / folder.name]
 
 
 def test_export_of_a_finished_run_that_is_killed_after_publishing_is_found(

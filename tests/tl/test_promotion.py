@@ -34,8 +34,10 @@ def models(tmp_path: Path) -> Path:
     return tmp_path / "models"
 
 
-def move(models: Path, version: int, label: str = "champion", model: str = "flowers") -> None:
-    promotion = begin(models, model, label, version, f"run-{version}")
+def move(
+    models: Path, version: int, label: str = "champion", model: str = "flowers", back: bool = False
+) -> None:
+    promotion = begin(models, model, label, version, f"run-{version}", back=back)
     serve_label(models, promotion)
     finish(models, promotion)
 
@@ -119,11 +121,32 @@ def test_going_back_goes_back_step_by_step(models: Path) -> None:
     for version in (1, 2, 3):
         move(models, version)
     assert version_before(models, "flowers", "champion") == 2
-    move(models, 2)
+    move(models, 2, back=True)
     assert version_before(models, "flowers", "champion") == 1
-    move(models, 1)
+    move(models, 1, back=True)
     with pytest.raises(PromotionError, match="flowers 1 is the first version that was champion"):
         version_before(models, "flowers", "champion")
+
+
+@pytest.mark.parametrize(
+    ("promoted", "before"), [((1, 2, 1), 2), ((1, 2, 3, 2), 3), ((2, 3, 1, 3), 1), ((1, 1, 2), 1)]
+)
+def test_version_that_is_promoted_again_is_no_way_back(
+    models: Path, promoted: tuple[int, ...], before: int
+) -> None:
+    for version in promoted:
+        move(models, version)
+    assert version_before(models, "flowers", "champion") == before
+
+
+def test_promotion_after_going_back_can_be_taken_back(models: Path) -> None:
+    for version in (1, 2, 3):
+        move(models, version)
+    move(models, 2, back=True)
+    move(models, 3)
+    assert version_before(models, "flowers", "champion") == 2
+    move(models, 2, back=True)
+    assert version_before(models, "flowers", "champion") == 1
 
 
 def test_nothing_to_go_back_to_is_said(models: Path) -> None:

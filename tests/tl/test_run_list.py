@@ -29,7 +29,10 @@ def write_run(folder: Path, number: int, **changes: Any) -> Path:
             "saved_model": f"/models/flowers/{number}",
             "measured_on": "test",
             "headline": "top_1_accuracy",
-            "metrics": {"top_1_accuracy": changes.pop("accuracy", 0.5), "n_pictures": 10},
+            "metrics": {
+                "top_1_accuracy": changes.pop("accuracy", 0.5),
+                "n_pictures": changes.pop("n_pictures", 10),
+            },
             "interval": [0.4, 0.6],
         },
         **changes,
@@ -142,6 +145,8 @@ def test_best_is_of_one_question_only(tmp_path: Path) -> None:
     best = best_run(list_runs(tmp_path))
     assert best is not None
     assert best.id == "00001"
+    write_run(tmp_path, 4, accuracy=0.85, n_pictures=7)  # hard ones were left out
+    assert best_run(list_runs(tmp_path)) == best
     write_run(tmp_path, 3, accuracy=0.99, fingerprint="e" * 32)
     assert best_run(list_runs(tmp_path)) is None
 

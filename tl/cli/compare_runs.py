@@ -65,13 +65,19 @@ def verdict(result: "Comparison") -> str:
     if first.difference == 0:
         return f"no difference in {first.name} on these pictures"
     words = (
-        f"the difference in {first.name} is noise: one as large would come up by chance in "
-        f"{_share(first.p_value)} of such comparisons"
+        f"the difference in {first.name} may well be noise: one as large would come up by chance "
+        f"in {_share(first.p_value)} of such comparisons"
     )
     needed = pictures_needed(result)
     if needed is not None:
         words += f"; if it is real, about {needed:,} test pictures would show it"
-    return words
+    others = [
+        f"{one.name} says that {'A' if one.better == 'first' else 'B'} is better "
+        f"(p {one.p_value:.3f})"
+        for one in result.differences[1:]
+        if one.better != "neither"
+    ]
+    return f"{words}. But {', '.join(others)}" if others else words
 
 
 def pictures_needed(result: "Comparison") -> int | None:

@@ -42,7 +42,8 @@ def experiments(host: str, port: int) -> None:
         click.echo(line)
     sys.stdout.flush()
     words = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", store.uri,
-             "--host", host, "--port", str(port), "--workers", "1"]  # fmt: skip
+             "--host", host, "--port", str(port), "--workers", "1",
+             "--uvicorn-opts", "--log-level warning"]  # fmt: skip
     if store.artifacts is not None:
         words += ["--default-artifact-root", store.artifacts.as_uri()]
     os.execv(sys.executable, words)

@@ -19,12 +19,16 @@ from tl.errors import ConfigError, TrackingError
     metavar="evaluation.KEY=VALUE",
     help="How the model is looked at, as evaluation.parity=0 for no certificate; repeat.",
 )
-def export(run: str, settings: tuple[str, ...]) -> None:
+@click.option("--dataset", help="Where the run's pictures lie now, if they were moved.")
+def export(run: str, settings: tuple[str, ...], dataset: str | None) -> None:
     """Write the SavedModel again from a run's weights, as the model's next version.
 
     RUN is a folder below runs/, or the beginning or end of its name. Works for runs that were
     stopped, too.
     """
+    from tl.run_folder import find_run, read_record
+
+    folder = find_run(run)
     from tl.cli.quiet import start_keras
 
     start_keras()
@@ -32,10 +36,8 @@ def export(run: str, settings: tuple[str, ...]) -> None:
     from pipelines.finish_run import looked_for_if_killed, tell_of_exports
     from pipelines.reopen import reopen_data
     from tl.evaluation.measures import headline_line
-    from tl.run_folder import find_run, read_record
     from tl.tracking import store_of, sync_journal
 
-    folder = find_run(run)
     had = read_record(folder).config
     config = read_config(None, settings, base=had)
     if dataclasses.replace(config, evaluation=had.evaluation) != had:
@@ -43,7 +45,7 @@ def export(run: str, settings: tuple[str, ...]) -> None:
             f"--set {' '.join(settings)}: an export takes evaluation.KEY=VALUE only; for another "
             "training: tl finetune"
         )
-    data = reopen_data(folder)
+    data = reopen_data(folder, dataset)
     with looked_for_if_killed(folder):
         exported = export_run(folder, data, config.evaluation)
     click.echo(f"model     {shown_path(exported.path)}")

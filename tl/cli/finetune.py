@@ -225,7 +225,10 @@ def data_notes(data: "PreparedData") -> list[str]:
     if near := data.near_duplicates:
         notes.append(f"{counted(near, 'picture')} nearly the same as another: kept on its side")
     if data.excluded:
-        notes.append(f"{counted(len(data.excluded), 'picture')} left out (--exclude)")
+        notes.append(
+            f"{counted(len(data.excluded), 'picture')} left out (--exclude), also where they "
+            "would be test pictures"
+        )
     if moved := data.left_out:
         notes.append(f"{counted(len(moved), 'new picture')} of a group on two sides left out")
     if skipped := pictures.dataset.skipped:

@@ -1,6 +1,7 @@
 """The `tl` command: subcommands loaded when they are called, errors as one line."""
 
 import importlib
+import logging
 import os
 import sys
 from collections.abc import Sequence
@@ -85,6 +86,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     # Read by TensorFlow when it is imported. Its C++ errors reach users as exceptions, too; the
     # lines alone are about GPUs that are not there.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    logging.getLogger("absl").setLevel(logging.ERROR)  # of what is not installed, as JAX
     words = list(sys.argv[1:] if arguments is None else arguments)
     try:
         status: Any = tl.main(words, prog_name="tl", standalone_mode=False)

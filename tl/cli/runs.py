@@ -37,7 +37,12 @@ def runs(
 
     KEY is a column, a metric (top_1_accuracy) or a setting (training.learning_rate).
     """
-    rows = list_runs(Path("runs"))
+    rows = list_runs(
+        Path("runs"),
+        lambda record: click.echo(
+            f"warning: {record} is damaged or not of this tl: its run is not listed", err=True
+        ),
+    )
     if model:
         models = sorted({row.model for row in rows})
         rows = [row for row in rows if row.model == model]
@@ -62,9 +67,15 @@ def runs(
     if len(chosen) > len(shown):
         click.echo(f"{len(chosen) - len(shown):,} more; --limit 0 shows all")
     if best is not None and len(chosen) > 1:
+        fewer = sum(
+            row.metrics.get("n_pictures", 0) < best.metrics.get("n_pictures", 0)
+            for row in chosen
+            if row.value is not None
+        )
+        but = f", but for {fewer} measured on fewer pictures" if fewer else ""
         click.echo(
-            f"best  {best.id}: {best.headline} {_figure(best)} of "
-            f"{counted(len(chosen), 'run')}; tl compare-runs says whether a difference is noise"
+            f"best  {best.id}: {best.headline} {_figure(best)} of {counted(len(chosen), 'run')}"
+            f"{but}; tl compare-runs says whether a difference is noise"
         )
     elif len(chosen) > 1:
         click.echo("no best: these runs are of several models or datasets; --model NAME takes one")

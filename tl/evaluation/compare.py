@@ -143,8 +143,8 @@ def _shared(first: Predictions, second: Predictions) -> tuple[NDArray[Any], NDAr
         )
     if first.class_names != second.class_names:
         raise ConfigError(
-            f"they know other classes: {', '.join(first.class_names[:8])} against "
-            f"{', '.join(second.class_names[:8])}"
+            f"the two models know other classes: {_some(first.class_names)} against "
+            f"{_some(second.class_names)}"
         )
     places = {identity: place for place, identity in enumerate(second.identities)}
     pairs = [
@@ -164,6 +164,10 @@ def _shared(first: Predictions, second: Predictions) -> tuple[NDArray[Any], NDAr
             "both with the labels of today with --dataset DIR"
         )
     return mine, theirs
+
+
+def _some(names: tuple[str, ...]) -> str:
+    return ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
 
 
 def _figures(predictions: Predictions, places: NDArray[Any]) -> dict[str, Figure]:

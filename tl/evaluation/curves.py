@@ -48,8 +48,13 @@ def class_curves(
 
 
 def _thinned(x: NDArray[Any], y: NDArray[Any]) -> list[list[float]]:
-    """Return the points nearest to equal steps along the curve, both ends included."""
+    """Return the points nearest to equal steps along the curve, both ends included.
+
+    A curve of few points is kept whole: its corners are what there is of it.
+    """
+    if len(x) <= POINTS:
+        return [[round(float(a), 5), round(float(b), 5)] for a, b in zip(x, y, strict=True)]
     along = np.concatenate([[0.0], np.cumsum(np.abs(np.diff(x)) + np.abs(np.diff(y)))])
-    steps = np.linspace(0, along[-1], min(POINTS, len(x)))
+    steps = np.linspace(0, along[-1], POINTS)
     places = np.unique(np.searchsorted(along, steps).clip(0, len(x) - 1))
     return [[round(float(x[place]), 5), round(float(y[place]), 5)] for place in places]

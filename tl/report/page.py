@@ -49,6 +49,7 @@ class ReportFacts:
         augmented: address of a sheet of augmented views, or None.
         show: address of a picture's thumbnail by its key, or None.
         reproduce: the command that makes such a run again.
+        exclude: the command that makes it without the suspects.
         served: path of the SavedModel, or None.
     """
 
@@ -63,6 +64,7 @@ class ReportFacts:
     augmented: str | None = None
     show: Callable[[str], str | None] = lambda key: None
     reproduce: str = ""
+    exclude: str = ""
     served: Path | None = None
 
 

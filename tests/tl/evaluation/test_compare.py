@@ -107,7 +107,7 @@ def test_values_are_compared_by_their_errors() -> None:
 
 def test_what_cannot_be_compared_is_refused() -> None:
     one = said(0.8, 1)
-    with pytest.raises(ConfigError, match="they know other classes"):
+    with pytest.raises(ConfigError, match="know other classes: a, b, c against"):
         compare_predictions(one, dataclasses.replace(one, class_names=("a", "b", "d")))
     with pytest.raises(ConfigError, match="one answers single_label and the other multi_label"):
         compare_predictions(one, dataclasses.replace(one, problem="multi_label"))

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from sklearn.metrics import auc, roc_auc_score
+from sklearn.metrics import auc, precision_recall_curve, roc_auc_score
 
 from tl.evaluation.curves import POINTS, class_curves
 
@@ -24,6 +24,21 @@ def test_area_under_the_thinned_curve_is_that_of_the_whole() -> None:
         assert auc(*zip(*one["roc"], strict=True)) == pytest.approx(one["roc_auc"], abs=0.01)
         assert one["precision_recall"][0][0] == 0
         assert one["precision_recall"][-1][0] == 1
+
+
+@pytest.mark.parametrize("count", [6, 40, 110, 400])
+def test_curve_of_a_good_model_on_few_pictures_keeps_its_corners(count: int) -> None:
+    rng = np.random.default_rng(count)
+    truth = np.arange(count) % 3
+    answers = rng.dirichlet([1, 1, 1], count)
+    answers[np.arange(count), truth] += 0.6  # nearly always the largest
+
+    for label, one in enumerate(class_curves(answers, truth, ("a", "b", "c")).values()):
+        area = auc(*zip(*one["roc"], strict=True))
+        assert area == pytest.approx(one["roc_auc"], abs=0.003)
+        precision, recall, _ = precision_recall_curve(truth == label, answers[:, label])
+        kept = auc(*zip(*one["precision_recall"], strict=True))
+        assert kept == pytest.approx(auc(recall, precision), abs=0.01)
 
 
 def test_classes_without_pictures_or_without_others_have_no_curve() -> None:

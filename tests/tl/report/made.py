@@ -87,6 +87,7 @@ def made_facts(names: Sequence[str], **changes: Any) -> ReportFacts:
         "samples": {name: [f"{name}/train.jpg"] for name in names},
         "show": lambda key: "data:image/jpeg;base64,AAAA",
         "reproduce": "tl finetune --dataset /pictures/flowers",
+        "exclude": "tl finetune --dataset /pictures/flowers --exclude /runs/x/suspects.csv",
         **changes,
     }
     return ReportFacts(**options)
