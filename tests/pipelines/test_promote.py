@@ -144,6 +144,12 @@ def test_deleted_and_absent_versions_are_refused(home: Path, trained: Any) -> No
     assert read_labels(home / "models") == {}
 
 
+@pytest.mark.parametrize("target", ["models/colours/9", "./models/colours/9"])
+def test_folder_of_a_version_that_is_gone_is_no_name_of_a_run(home: Path, target: str) -> None:
+    with pytest.raises(PromotionError, match=r"has no version 9, .*deleted; there are 1, 2"):
+        promote(target, "champion")
+
+
 def test_every_command_finishes_what_was_interrupted(
     home: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -203,6 +209,21 @@ def test_lineage_leads_from_the_version_to_pictures_and_command(
     assert json.loads(capsys.readouterr().out)["fingerprint"] == found.fingerprint
     with pytest.raises(ConfigError, match="is no version of a model"):
         trace(home / "runs")
+
+
+def test_command_names_what_the_environment_and_the_working_directory_gave(home: Path) -> None:
+    from pipelines.lineage import reproduce_command
+    from tl.config import RunConfig
+
+    facts = {
+        "config": RunConfig(dataset="/pictures").to_dict(),
+        "backbone": "mobilenet_0.25",
+        "weights": {"source": "", "sha256": "", "path": "/weights/a b.h5"},
+    }
+    assert reproduce_command(facts, Path("runs/x/split.json")) == (
+        "tl finetune --dataset /pictures --set model.backbone=mobilenet_0.25 "
+        f"--set 'model.weights=/weights/a b.h5' --set data.split_file={home}/runs/x/split.json"
+    )
 
 
 def test_command_of_the_lineage_has_the_same_config(home: Path, trained: Any) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import yaml
 from click.testing import CliRunner
+from PIL import Image
 
 from pipelines.reopen import reopen_data
 from pipelines.report import CARD, REPORT, write_report
@@ -209,6 +210,26 @@ def test_folder_that_cannot_be_written_keeps_its_old_page(
         write_report(full, data)
 
     assert (full / REPORT).read_text() == before
+
+
+def test_pictures_that_were_moved_are_found_where_they_are_said_to_be(
+    run: Path, trained: Any, tmp_path: Path
+) -> None:
+    facts = json.loads((run / "run.json").read_text())
+    facts["config"]["dataset"] = str(tmp_path / "gone")
+    (run / "run.json").write_text(json.dumps(facts))
+    with pytest.raises(ConfigError, match=r"no longer at .*/gone; name the place .* --dataset"):
+        reopen_data(run)
+    moved = shutil.copytree(trained.dataset, tmp_path / "moved")
+    assert reopen_data(run, str(moved)).split() == trained.plan.data.split()
+    other = tmp_path / "other"
+    for name in ("blue", "green", "red"):
+        (other / name).mkdir(parents=True)
+        for number in range(12):
+            colour = (10 * number, 7, len(name))
+            Image.new("RGB", (20, 20), colour).save(other / name / f"{number}.png")
+    with pytest.raises(ConfigError, match="has none of the pictures that .* was trained with"):
+        reopen_data(run, str(other))
 
 
 def test_report_that_fails_is_only_warned_of(trained: Any, tmp_path: Path) -> None:

@@ -88,6 +88,14 @@ def test_runs_that_are_not_there_are_said_to_be_not_there(home: Path, tl: Run) -
     assert tl("runs", "--json").out == ""
 
 
+def test_damaged_run_is_warned_of(home: Path, trained: Any, tl: Run) -> None:
+    (home / "runs" / "19990101-000000-colours-worse" / "run.json").write_text('{"id": "19')
+    done = tl("runs")
+    assert "warning: runs/19990101-000000-colours-worse/run.json is damaged" in done.err
+    assert trained.run.name in done.out
+    assert "is damaged: Unterminated" in tl("report", "19990101").error
+
+
 def test_comparison_says_which_is_better_by_how_much(home: Path, trained: Any, tl: Run) -> None:
     write_predictions(said(0.7), home / "runs" / "19990101-000000-colours-worse" / PREDICTIONS)
     write_predictions(said(0.9), home / "runs" / trained.run.name / PREDICTIONS)
