@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tl.evaluation.calibration import calibration_error
+from tl.evaluation.one_against_others import average_precision_of, mean_of_known
 from tl.evaluation.score_interval import Figure, Groups, mean_figure, with_intervals
 
 THRESHOLD = 0.5
@@ -41,8 +42,11 @@ def multi_label_metrics(
         precision = np.where(of_guess > 0, hits / of_guess, 0.0)
         recall = np.where(of_class > 0, hits / of_class, 0.0)
         f1 = np.where(of_class + of_guess > 0, 2 * hits / (of_class + of_guess), 0.0)
+    everyone = np.ones((1, len(truth)))
     averages = [
-        average_precision(probabilities[:, label], true[:, label]) if of_class[label] else None
+        float(average_precision_of(probabilities[:, label], true[:, label])(everyone)[0])
+        if of_class[label]
+        else None
         for label in range(len(class_names))
     ]
     share = of_class[of_class > 0] / len(truth)
@@ -75,12 +79,6 @@ def multi_label_figures(probabilities: Floats, true: NDArray[np.bool_]) -> dict[
     n_classes = true.shape[1]
     of_answers = calibration_error(probabilities.ravel(), true.ravel())
 
-    def mean_average_precision(weights: Any) -> Any:
-        # A sample may have no picture of a rare class; the mean is then of the others.
-        values = np.stack([one(weights) for one in averages] or [np.zeros(len(weights))])
-        known = np.isfinite(values)
-        return np.where(known, values, 0).sum(axis=0) / np.maximum(1, known.sum(axis=0))
-
     def macro_f1(weights: Any) -> Any:
         present = weights @ true > 0
         f1 = 2 * (weights @ hits) / np.maximum(weights @ either, 1)
@@ -91,7 +89,7 @@ def multi_label_figures(probabilities: Floats, true: NDArray[np.bool_]) -> dict[
         return 2 * (weights @ hits.sum(axis=1)) / together
 
     return {
-        "mean_average_precision": mean_average_precision,
+        "mean_average_precision": mean_of_known(averages),
         "micro_f1": micro_f1,
         "macro_f1": macro_f1,
         "exact_match": mean_figure((true == guessed).all(axis=1)),
@@ -102,35 +100,3 @@ def multi_label_figures(probabilities: Floats, true: NDArray[np.bool_]) -> dict[
             np.repeat(weights, n_classes, axis=1)
         ),
     }
-
-
-def average_precision(scores: Floats, true: NDArray[np.bool_]) -> float:
-    """Return the mean precision over the true ones, each at its own score as threshold.
-
-    Args:
-        scores: (n,), higher is more likely; equal ones share a threshold.
-        true: (n,), at least one.
-
-    Source: sum of (R_n - R_(n-1)) P_n over the thresholds, as in scikit-learn.
-    """
-    return float(average_precision_of(scores, true)(np.ones((1, len(scores))))[0])
-
-
-def average_precision_of(scores: Floats, true: NDArray[np.bool_]) -> Figure:
-    """Return the average precision as a function of how often each picture counts.
-
-    It is NaN where no true one counts.
-    """
-    order = np.argsort(-scores, kind="stable")
-    last_of_equals = np.flatnonzero(np.diff(scores[order], append=-np.inf))
-    is_true = true[order]
-
-    def figure(weights: Any) -> Any:
-        counted = weights[:, order]
-        found = np.cumsum(counted * is_true, axis=1)[:, last_of_equals]
-        looked_at = np.maximum(np.cumsum(counted, axis=1)[:, last_of_equals], 1)
-        gained = np.diff(found, prepend=0, axis=1)
-        with np.errstate(invalid="ignore"):
-            return (gained * found / looked_at).sum(axis=1) / found[:, -1]
-
-    return figure

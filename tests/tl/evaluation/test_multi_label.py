@@ -12,7 +12,8 @@ from sklearn.metrics import (
     precision_recall_fscore_support,
 )
 
-from tl.evaluation.multi_label import average_precision, multi_label_metrics
+from tl.evaluation.multi_label import multi_label_metrics
+from tl.evaluation.one_against_others import average_precision_of
 
 NAMES = ("ash", "elm", "oak")
 PROBABILITIES = np.array([[0.9, 0.6, 0.1], [0.8, 0.2, 0.1], [0.3, 0.7, 0.4], [0.1, 0.1, 0.2]])
@@ -40,8 +41,9 @@ def test_figures_are_those_worked_by_hand() -> None:
 def test_equal_scores_share_a_threshold() -> None:
     true = np.array([True, False, False, True])
 
-    assert average_precision(np.full(4, 0.5), true) == pytest.approx(0.5)
-    assert average_precision(-np.arange(4.0), true) == pytest.approx((1 + 2 / 4) / 2)
+    everyone = np.ones((1, 4))
+    assert average_precision_of(np.full(4, 0.5), true)(everyone) == pytest.approx(0.5)
+    assert average_precision_of(-np.arange(4.0), true)(everyone) == pytest.approx((1 + 2 / 4) / 2)
 
 
 @given(st.integers(0, 2**31), st.integers(2, 40), st.integers(2, 6), st.integers(1, 6))
