@@ -32,6 +32,7 @@ def against_best(folder: Path, exported: Exported) -> str | None:
             for row in rows
             if row.id != mine.id and row.headline == name
             if (row.model, row.problem, row.fingerprint, row.measured_on) == asked
+            if (folder.parent / row.id / PREDICTIONS).is_file()
         ]
     )
     if best is None:
@@ -41,7 +42,7 @@ def against_best(folder: Path, exported: Exported) -> str | None:
             read_predictions(one / PREDICTIONS) for one in (folder.parent / best.id, folder)
         )
         return comparison_words(best.id, compare_predictions(theirs, ours))
-    except TlError:  # another split, or a table that is gone
+    except TlError:  # another split, or a damaged table
         return None
 
 

@@ -52,6 +52,17 @@ def test_first_run_has_nothing_to_be_compared_with(trained: Any, tmp_path: Path)
     assert against_best(tmp_path / "only", trained.result.exported) is None
 
 
+def test_best_that_left_no_table_is_passed_over(home: Path, trained: Any) -> None:
+    shutil.copytree(home / "first", home / "a-perfect-one")
+    (home / "a-perfect-one" / PREDICTIONS).unlink()
+    facts = json.loads((home / "a-perfect-one" / "run.json").read_text())
+    facts["outcome"]["metrics"]["top_1_accuracy"] = 1.0
+    (home / "a-perfect-one" / "run.json").write_text(json.dumps(facts))
+    said = against_best(home / "last", trained.result.exported)
+    assert said is not None
+    assert "than first:" in said
+
+
 def test_difference_is_told_from_noise(home: Path, trained: Any) -> None:
     exported = trained.result.exported
     said = against_best(home / "last", exported)
