@@ -54,6 +54,6 @@ def comparison_words(best: str, comparison: Comparison) -> str:
     words = {
         "first": f"worse than {best}: {gap}",
         "second": f"better than {best}: {gap}",
-        "neither": f"noise, neither better nor worse than {best}: {gap}",
+        "neither": f"maybe noise beside {best}: {gap}",
     }[figure.better]
     return f"{words}, on the same {comparison.n_pictures:,} pictures"
