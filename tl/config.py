@@ -133,9 +133,9 @@ class AugmentConfig:
             each batch takes one of the two.
     """
 
-    recipe: Literal["auto", "none", "light", "default", "alexnet", "resnet", "strong", "digits"] = (
-        "auto"
-    )
+    recipe: Literal[
+        "auto", "none", "light", "default", "alexnet", "resnet", "strong", "randaugment", "digits"
+    ] = "auto"
     transforms: tuple[TransformSettings, ...] = ()
     feature_views: int = 4
     mixup: float = 0.0

@@ -10,6 +10,7 @@ import pytest
 from tl.data.batches import training_batches
 from tl.errors import ConfigError
 from tl.training.progress import Silent
+from tl.training.standing import CheckpointWriter
 
 
 class Killed(BaseException):
@@ -32,12 +33,13 @@ class Diary(Silent):
         self.steps.append(record.step)
 
 
-def config(pictures: Path, folder: Path, name: str) -> Any:
+def config(pictures: Path, folder: Path, name: str, **changes: Any) -> Any:
     from pipelines.pretrain import PretrainConfig
 
     return PretrainConfig(
         dataset=str(pictures), output=folder / f"{name}.npz", checkpoint=folder / name,
-        backbone="mobilenet_0.25", image_size=32, epochs=2, batch_size=8, recipe="light",
+        backbone="mobilenet_0.25",
+        **{"image_size": 32, "epochs": 2, "batch_size": 8, "recipe": "light", **changes},
     )  # fmt: skip
 
 
@@ -78,6 +80,79 @@ def test_interrupted_pretraining_goes_on_at_the_right_step(
         assert all(one[key].dtype == np.float16 for key in one)
         for key in one:
             assert np.array_equal(one[key], other[key]), key
+
+
+def growing(pictures: Path, folder: Path, name: str) -> Any:
+    return config(
+        pictures, folder, name, epochs=3, image_size=64, grow_from=32, label_smoothing=0.1, ema=0.9,
+        recipe="randaugment",
+    )  # fmt: skip
+
+
+@pytest.mark.soak
+def test_growing_views_are_gone_on_with_at_their_size_and_with_their_averages(
+    pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import pipelines.pretrain
+
+    sides: list[int] = []
+    batches = training_batches
+
+    def noted(training: Any, augment: Any, **options: Any) -> Any:
+        for images, labels, weights in batches(training, augment, **options):
+            sides.append(images.shape[1])
+            yield images, labels, weights
+
+    monkeypatch.setattr(pipelines.pretrain, "training_batches", noted)
+    straight = pipelines.pretrain.pretrain(growing(pictures, tmp_path, "one"), Silent(), "")
+    assert sides[:12] == [32] * 4 + [48] * 4 + [64] * 4
+    assert straight.top_5 == 1.0  # of three classes
+    monkeypatch.setattr(CheckpointWriter, "write_if_due", CheckpointWriter.write)
+    with pytest.raises(Killed):  # in the second size
+        pipelines.pretrain.pretrain(growing(pictures, tmp_path, "two"), Diary(killed_after=6), "")
+    sides.clear()
+    resumed = pipelines.pretrain.pretrain(growing(pictures, tmp_path, "two"), Silent(), "")
+    assert set(sides) == {48, 64}
+    with np.load(straight.weights) as one, np.load(resumed.weights) as other:
+        for key in one:
+            assert np.array_equal(one[key], other[key]), key
+    facts = json.loads(resumed.provenance.read_text())
+    assert facts["config"]["label_smoothing"] == "0.1"
+    assert facts["held_out_top_5"] == 1.0
+
+
+@pytest.mark.parametrize(
+    ("grow_from", "epochs", "expected"),
+    [
+        (None, 9, [(32, 9)]),
+        (32, 9, [(32, 9)]),
+        (16, 9, [(16, 3), (24, 6), (32, 9)]),
+        (16, 2, [(24, 1), (32, 2)]),
+        (16, 1, [(32, 1)]),
+    ],
+)
+def test_views_grow_in_three_steps(
+    grow_from: int | None, epochs: int, expected: list[tuple[int, int]], tmp_path: Path
+) -> None:
+    from pipelines.pretrain import sides_of
+
+    assert sides_of(config(tmp_path, tmp_path, "x", grow_from=grow_from, epochs=epochs)) == expected
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"grow_from": 64}, "--grow-from 64: give a side of 8 to --image-size 32"),
+        ({"label_smoothing": 1.0}, "0 to below 1"),
+        ({"ema": -0.1}, "0 to below 1"),
+        ({"epochs": 0}, "1 or more"),
+    ],
+)
+def test_settings_that_cannot_be_are_refused(
+    changes: dict[str, Any], words: str, tmp_path: Path
+) -> None:
+    with pytest.raises(ConfigError, match=words):
+        config(tmp_path, tmp_path, "x", **changes)
 
 
 def test_output_has_to_be_an_npz_file(pictures: Path, tmp_path: Path) -> None:

@@ -94,6 +94,15 @@ def strong_recipe() -> Transforms:
     )
 
 
+def randaugment_recipe() -> Transforms:
+    """Crops of a third and more, flip, two operations at one strength (Cubuk et al. 2020)."""
+    return (
+        transform("random_resized_crop"),
+        transform("horizontal_flip"),
+        transform("rand_augment"),
+    )
+
+
 def digits_recipe() -> Transforms:
     """Random resized crop and contrast without flips: a mirrored 2 is no 2, a turned 6 is a 9.
 
@@ -115,6 +124,7 @@ RECIPES: dict[str, Callable[[], Transforms]] = {
     "alexnet": alexnet_recipe,
     "resnet": resnet_recipe,
     "strong": strong_recipe,
+    "randaugment": randaugment_recipe,
     "digits": digits_recipe,
 }
 

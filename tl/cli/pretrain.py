@@ -24,6 +24,14 @@ import click
 @click.option("--backbone", default="tl_small", show_default=True, help="A name of `tl zoo`.")
 @click.option("--keep", help="Write only the layers that this other name of `tl zoo` has.")
 @click.option("--image-size", default=64, show_default=True, help="Side in pixels.")
+@click.option("--grow-from", type=int, help="Side to begin with, to grow in three steps.")
+@click.option("--recipe", default="default", show_default=True,
+              help="Augmentation, as of `tl finetune`, such as randaugment.")  # fmt: skip
+@click.option("--label-smoothing", default=0.0, show_default=True,
+              help="Share of a label's mass spread over all classes.")  # fmt: skip
+@click.option("--ema", default=0.0, show_default=True,
+              help="Momentum of the moving average of the weights, such as 0.999.")  # fmt: skip
+@click.option("--learning-rate", default=2e-3, show_default=True, help="Peak of the cosine.")
 @click.option("--epochs", default=30, show_default=True, help="Passes over the pictures.")
 @click.option("--batch-size", default=128, show_default=True, help="Pictures an update.")
 @click.option("--seed", default=0, show_default=True, help="Of weights, order and augmentation.")
@@ -35,6 +43,11 @@ def pretrain(
     backbone: str,
     keep: str | None,
     image_size: int,
+    grow_from: int | None,
+    recipe: str,
+    label_smoothing: float,
+    ema: float,
+    learning_rate: float,
     epochs: int,
     batch_size: int,
     seed: int,
@@ -50,7 +63,12 @@ def pretrain(
 
     config = PretrainConfig(
         dataset=dataset, output=output, checkpoint=checkpoint, backbone=backbone, keep=keep,
-        image_size=image_size, epochs=epochs, batch_size=batch_size, seed=seed, licence=licence,
+        image_size=image_size, grow_from=grow_from, recipe=recipe, ema=ema,
+        label_smoothing=label_smoothing, learning_rate=learning_rate, epochs=epochs,
+        batch_size=batch_size, seed=seed, licence=licence,
     )  # fmt: skip
     result = run(config, progress_listener(), "tl " + shlex.join(sys.argv[1:]))
-    click.echo(f"{result.weights}  held-out accuracy {result.accuracy:.4f}  {result.provenance}")
+    click.echo(
+        f"{result.weights}  held-out accuracy {result.accuracy:.4f}, top-5 {result.top_5:.4f}  "
+        f"{result.provenance}"
+    )
