@@ -63,7 +63,11 @@ def run_record(plan: Plan, folder: Path, device: Device) -> RunRecord:
 def _path_to_name(weights: Weights) -> str | None:
     """Return the file of weights that another machine, or a shell without TL_WEIGHTS_DIR, lacks."""
     path = weights.path
-    if weights.kind not in ("imagenet", "file") or path is None or path.parent == keras_cache(os.environ):
+    if (
+        weights.kind not in ("imagenet", "file")
+        or path is None
+        or path.parent == keras_cache(os.environ)
+    ):
         return None
     return str(path.resolve())
 

@@ -84,7 +84,9 @@ def test_folder_without_a_record_is_no_run(tmp_path: Path) -> None:
 def test_record_that_is_no_record_is_refused(text: str, tmp_path: Path) -> None:
     (tmp_path / "run.json").write_text(text)
 
-    with pytest.raises(ConfigError, match=r"run\.json (is damaged|was not written by this version of tl)"):
+    with pytest.raises(
+        ConfigError, match=r"run\.json (is damaged|was not written by this version of tl)"
+    ):
         read_record(tmp_path)
 
 
