@@ -31,5 +31,5 @@ def backbone_facts(
 
 def feature_folder(config: DataConfig, weights: Weights) -> Path | None:
     """Return where features are kept; random weights have none that come again."""
-    kept = config.keep_features and weights.sha256 is not None
+    kept = config.keep_features and weights.sha256 is not None and not weights.partial
     return cache_folder() / "features" if kept else None

@@ -202,7 +202,8 @@ def _backbone(
 ) -> tuple[Backbone, Weights | None, str | None]:
     if not dry_run:
         choice = choose_backbone(config.model.backbone, config.model.weights, image_size=size)
-        return choice.backbone, choice.weights, choice.reason
+        weights = replace(choice.weights, partial=config.model.partial_weights)
+        return choice.backbone, weights, choice.reason
     if config.model.backbone != "auto":
         backbone = find_backbone(config.model.backbone)
         # Published ones may need the network.

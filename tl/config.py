@@ -96,6 +96,7 @@ class ModelConfig:
     Attributes:
         backbone: a name of ``tl zoo``, or ``auto``.
         weights: ``auto``, ``imagenet``, ``tl``, ``none``, or a file.
+        partial_weights: begin with those layers of a file of weights that fit, the others random.
         image_size: side in pixels, or None for the backbone's own.
         dropout: share of features dropped before the head while it is fine-tuned.
         hidden: units of a hidden layer in the head; 0 for a linear one, which is enough on most
@@ -104,6 +105,7 @@ class ModelConfig:
 
     backbone: str = "auto"
     weights: str = "auto"
+    partial_weights: bool = False
     image_size: int | None = None
     dropout: float = 0.2
     hidden: int = 0

@@ -31,6 +31,7 @@ COMMANDS = {
     "lineage": "Trace a served version back to pictures, settings, code and command.",
     "experiments": "Browse the runs in MLflow's web interface.",
     "zoo": "List the backbones, their size, and whether their weights are here.",
+    "weights": "List, fetch and verify files of pretrained weights.",
     "doctor": "Say what works on this machine and what does not, and why.",
     "track": "Send runs that the experiment store missed.",
     "pretrain": "Train a backbone from random weights, as the shipped one was.",

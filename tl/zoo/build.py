@@ -60,7 +60,7 @@ def build_backbone(
     # Without options: TensorFlow allows no ':' or '=' in the name of a scope.
     model = keras.Model(images, features(pooled), name=backbone.name.partition(":")[0])
     if weights is not None and weights.path is not None:
-        load_backbone_weights(model, weights.path)
+        load_backbone_weights(model, weights.path, partial=weights.partial)
     return model
 
 

@@ -4,6 +4,7 @@ Receives a model and a path. Everything is compared before anything is assigned,
 does not fit leaves the model as it was.
 """
 
+import logging
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from tl.errors import WeightsError
 from tl.written_aside import written_aside
 from tl.zoo.weight_files import LayerArrays, read_layers
 
+_log = logging.getLogger(__name__)
 Arrays = tuple[NDArray[Any], ...]
 
 
@@ -30,7 +32,49 @@ class _Slot:
     variables: tuple[Any, ...]
 
 
-def load_backbone_weights(model: keras.Model, path: Path) -> None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LayerMatch:
+    """One layer of a network beside a file of weights.
+
+    Attributes:
+        layer: its name.
+        wanted: shapes of its variables.
+        found: shapes in the file; None where it has no such layer.
+    """
+
+    layer: str
+    wanted: tuple[tuple[int, ...], ...]
+    found: tuple[tuple[int, ...], ...] | None
+
+    @property
+    def fits(self) -> bool:
+        """Whether the file's arrays can be assigned."""
+        return self.wanted == self.found
+
+
+def compare_layers(model: keras.Model, path: Path) -> tuple[list[LayerMatch], list[str]]:
+    """Return each layer of a backbone beside what a file has for it, and what else is in there.
+
+    Layers are matched as `load_backbone_weights` does by name; nothing is assigned.
+
+    Raises:
+        WeightsError: unreadable.
+    """
+    slots, layers = list(_slots(model)), read_layers(path)
+    layers = {name: value for name, value in layers.items() if not _is_input_statistic(name)}
+    names = _file_names(slots, layers)
+    matches = [
+        LayerMatch(
+            layer=slot.layer,
+            wanted=tuple(tuple(variable.shape) for variable in slot.variables),
+            found=tuple(array.shape for array in layers[name]) if name in layers else None,
+        )
+        for slot, name in zip(slots, names, strict=True)
+    ]
+    return matches, [name for name in layers if name not in set(names)]
+
+
+def load_backbone_weights(model: keras.Model, path: Path, *, partial: bool = False) -> None:
     """Assign the weights in a file to a backbone.
 
     Layers are matched by name. Layers that Keras numbered itself (``conv2d_12``) are matched by
@@ -42,12 +86,16 @@ def load_backbone_weights(model: keras.Model, path: Path) -> None:
     Args:
         model: a backbone of ``build_backbone``.
         path: any file that ``read_layers`` understands.
+        partial: assign the layers that fit by name, and warn of those that stay as they were.
 
     Raises:
         WeightsError: unreadable, or weights of another network; the model is unchanged.
     """
     slots = list(_slots(model))
-    arrays = _match(slots, read_layers(path), path)
+    if partial:
+        slots, arrays = _fitting(slots, read_layers(path), path)
+    else:
+        arrays = _match(slots, read_layers(path), path)
     for slot, values in zip(slots, arrays, strict=True):
         for variable, value in zip(slot.variables, values, strict=True):
             variable.assign(value.astype("float32"))
@@ -115,8 +163,36 @@ def _match(slots: list[_Slot], layers: LayerArrays, path: Path) -> list[Arrays]:
     raise WeightsError(
         f"{path} holds another network: {len(missing)} of the {len(slots)} layers with weights are "
         f"not in it, the first '{missing[0]}'. It has {len(layers)} layers, beginning with "
-        f"{', '.join(repr(name) for name in list(layers)[:3])}. Pass the weights of this backbone."
+        f"{', '.join(repr(name) for name in list(layers)[:3])}. Pass the weights of this backbone; "
+        "`tl weights verify FILE --backbone NAME` lists it layer by layer, and --set "
+        "model.partial_weights=true begins with the layers that fit."
     )
+
+
+def _fitting(
+    slots: list[_Slot], layers: LayerArrays, path: Path
+) -> tuple[list[_Slot], list[Arrays]]:
+    """Return the slots that the file has arrays of the right shapes for, with these."""
+    pairs = [
+        (slot, layers[name])
+        for slot, name in zip(slots, _file_names(slots, layers), strict=True)
+        if name in layers and _fits(slot, layers[name])
+    ]
+    if not pairs:
+        raise WeightsError(
+            f"{path} has nothing for this network: none of its {len(slots)} layers with weights "
+            "fits. Pass the weights of this backbone."
+        )
+    kept, arrays = [slot for slot, _ in pairs], [found for _, found in pairs]
+    _refuse_misfit(kept, arrays, path)
+    known = {slot.layer for slot in kept}
+    if others := [slot.layer for slot in slots if slot.layer not in known]:
+        shown = ", ".join(others[:5]) + (", ..." if len(others) > 5 else "")
+        _log.warning(
+            "%d of the %d layers are not in %s, or have other shapes there, and stay random: %s",
+            len(others), len(slots), path, shown,
+        )  # fmt: skip
+    return kept, arrays
 
 
 def _file_names(slots: list[_Slot], layers: LayerArrays) -> list[str]:

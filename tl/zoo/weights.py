@@ -32,12 +32,14 @@ class Weights:
         path: the file; None for random weights.
         source: one phrase for logs and for the person at the terminal.
         sha256: hex digest of the file; None for random weights.
+        partial: whether layers that the file lacks stay random.
     """
 
     kind: Literal["imagenet", "tl", "file", "none"]
     path: Path | None
     source: str
     sha256: str | None
+    partial: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,8 +118,9 @@ def resolve_weights(
     Args:
         backbone: row of the table.
         choice: "imagenet", "tl" (shipped with this package, for tl_small), "none" (random), the
-            path of a file, or "auto": "tl" for tl_small, "imagenet" for every other; for those that
-            nobody publishes weights of, the file ``<name>.npz`` in TL_WEIGHTS_DIR.
+            path of a file or of a run's folder, or "auto": "tl" for tl_small, "imagenet" for every
+            other; for those that nobody publishes weights of, the file ``<name>.npz`` in
+            TL_WEIGHTS_DIR.
         image_size: (height, width) in pixels; MobileNets have a file for each of several sizes.
         environ: environment variables; TL_WEIGHTS_DIR and KERAS_HOME are read.
 
@@ -137,17 +140,23 @@ def resolve_weights(
     if choice == "imagenet" and backbone.weights_files is None:
         own = own_weights(backbone, environ) if unnamed else None
         if own is None:
-            raise _unpublished(backbone)
+            raise unpublished(backbone)
         return _found("file", own, f"the weights in {own}")
     if choice == "imagenet":
         return _imagenet(backbone, image_size, environ)
-    path = Path(choice).expanduser()
+    path = _in_run(Path(choice).expanduser())
     if not path.is_file():
         raise ConfigError(
             f"--weights {choice} is neither a file nor a word that tl knows; "
             f"{nearest(choice, _WORDS)}"
         )
     return _found("file", path, f"the weights in {path}")
+
+
+def _in_run(path: Path) -> Path:
+    """Return the weights in the folder of an earlier run, or the path itself."""
+    found = sorted(path.glob("*.weights.h5")) if path.is_dir() else []
+    return found[0] if len(found) == 1 else path
 
 
 def weights_at_hand(
@@ -163,10 +172,8 @@ def weights_at_hand(
     """
     if backbone.weights_files is None:
         return own_weights(backbone, environ)
-    if backbone.shipped_weights:
-        shipped = _PRETRAINED_FOLDER / backbone.shipped_weights
-        if shipped.is_file():
-            return shipped
+    if shipped := shipped_weights(backbone):
+        return shipped
     files = (*backbone.published_files(image_size), *backbone.all_published_files())
     found = _first_local(files, environ)
     return found[1] if found else None
@@ -218,7 +225,7 @@ def local_weights(
     Raises:
         WeightsError: the file is not the one that was published.
     """
-    if backbone.shipped_weights and (_PRETRAINED_FOLDER / backbone.shipped_weights).is_file():
+    if shipped_weights(backbone):
         return resolve_weights(backbone, "tl")
     if backbone.weights_files is None:
         own = own_weights(backbone, environ)
@@ -262,7 +269,8 @@ def _of_another_size(
     return replace(found, source=f"{found.source}, trained on another size: no {wanted} here")
 
 
-def _unpublished(backbone: Backbone) -> ConfigError:
+def unpublished(backbone: Backbone) -> ConfigError:
+    """Return the error of asking for ImageNet weights that nobody publishes."""
     return ConfigError(
         f"{backbone.name} has no pretrained weights: Keras publishes none, and none come with tl. "
         f"Train some with `tl pretrain --backbone {backbone.name}`, pass a file with --weights "
@@ -289,10 +297,25 @@ def _not_to_be_had(
 def _first_local(
     files: tuple[PublishedFile, ...], environ: Mapping[str, str]
 ) -> tuple[PublishedFile, Path] | None:
-    named = _weights_folder(environ)
-    folders = [*([named] if named else []), keras_cache(environ)]
+    folders = weights_folders(environ)
     places = ((file, folder / file.name) for folder in folders for file in files)
     return next(((file, path) for file, path in places if path.is_file()), None)
+
+
+def weights_folders(environ: Mapping[str, str]) -> list[Path]:
+    """Return the folders that ImageNet weights are looked for in, in their order.
+
+    Raises:
+        ConfigError: TL_WEIGHTS_DIR is no folder.
+    """
+    named = _weights_folder(environ)
+    return [*([named] if named else []), keras_cache(environ)]
+
+
+def shipped_weights(backbone: Backbone) -> Path | None:
+    """Return the file that came with tl, if it did."""
+    path = _PRETRAINED_FOLDER / backbone.shipped_weights if backbone.shipped_weights else None
+    return path if path and path.is_file() else None
 
 
 def _weights_folder(environ: Mapping[str, str]) -> Path | None:
@@ -319,7 +342,7 @@ def _refuse_altered(file: PublishedFile, path: Path) -> None:
 
 def _shipped_path(backbone: Backbone) -> Path:
     if backbone.weights_files is None:
-        raise _unpublished(backbone)
+        raise unpublished(backbone)
     if backbone.shipped_weights is None:
         raise ConfigError(
             f"no weights of {backbone.name} are shipped with tl, only those of tl_small. Pass "

@@ -1,4 +1,6 @@
 import hashlib
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -51,6 +53,31 @@ def test_cut_connection_leaves_nothing(serve: ServeWeights, tmp_path: Path) -> N
         download(published(url), tmp_path)
 
     assert list(tmp_path.iterdir()) == []
+
+
+def test_cut_download_begins_again(serve: ServeWeights, tmp_path: Path) -> None:
+    with pytest.raises(WeightsError):
+        download(published(serve(CONTENT, announced_bytes=2 * len(CONTENT))), tmp_path)
+    path = download(published(serve(CONTENT), hashlib.md5(CONTENT).hexdigest()), tmp_path)
+    assert path.read_bytes() == CONTENT
+
+
+def test_two_processes_that_download_at_once_both_have_the_whole_file(
+    serve: ServeWeights, tmp_path: Path
+) -> None:
+    content = CONTENT[:8] + bytes(20_000_000)
+    url, digest = serve(content), hashlib.md5(content).hexdigest()
+    script = (
+        "import sys, pathlib; from tl.zoo.download import download; "
+        "from tl.zoo.published import PublishedFile; "
+        "f = PublishedFile(name='weights.h5', url=sys.argv[1], digest=sys.argv[2]); "
+        "print(download(f, pathlib.Path(sys.argv[3])).stat().st_size)"
+    )
+    words = [sys.executable, "-c", script, url, digest, str(tmp_path)]
+    both = [subprocess.Popen(words, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    assert [one.communicate(timeout=60)[0].strip() for one in both] == [str(len(content))] * 2
+    assert [file.name for file in tmp_path.iterdir()] == ["weights.h5"]
+    assert (tmp_path / "weights.h5").read_bytes() == content
 
 
 def test_missing_file_names_the_status(serve: ServeWeights, tmp_path: Path) -> None:

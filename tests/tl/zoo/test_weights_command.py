@@ -1,0 +1,172 @@
+"""`tl weights`: what is here, whether it is what was published, fetching, and layer by layer."""
+
+import hashlib
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from tl.cli.weights import weights
+from tl.errors import ConfigError, WeightsError
+from tl.zoo.backbones import BACKBONES, find_backbone
+from tl.zoo.inventory import NOT_STATED, licence_of
+
+from .conftest import ServeWeights, published_at
+
+CONTENT = b"\x89HDF\r\n\x1a\n" + bytes(1000)
+NAME = "resnet50_weights_tf_dim_ordering_tf_kernels_notop.h5"
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty folder of weights, and no others."""
+    made = tmp_path / "weights"
+    made.mkdir()
+    monkeypatch.setenv("TL_WEIGHTS_DIR", str(made))
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
+    return made
+
+
+@pytest.fixture
+def published(serve: ServeWeights, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keras publishes a ResNet-50 of a thousand zeros."""
+    row = published_at(find_backbone("resnet50"), serve(CONTENT))
+    assert row.weights_files is not None
+    no_top, top = row.weights_files
+    digest = hashlib.md5(CONTENT).hexdigest()
+    row = replace(row, weights_files=(replace(no_top, digest=digest), top))
+    monkeypatch.setitem(BACKBONES, "resnet50", row)
+
+
+def said(*words: str) -> list[str]:
+    return CliRunner().invoke(weights, list(words), catch_exceptions=False).output.splitlines()
+
+
+def refused(*words: str) -> Exception:
+    with pytest.raises((ConfigError, WeightsError)) as caught:
+        CliRunner().invoke(weights, list(words), catch_exceptions=False)
+    return caught.value
+
+
+def test_list_has_what_is_here_with_its_licence(folder: Path) -> None:
+    (folder / NAME).write_bytes(CONTENT)
+    (folder / "resnet18.npz").write_bytes(b"own")
+    rows = json.loads("\n".join(said("list", "--json")))
+    found = {row["backbone"]: row for row in rows}
+    assert set(found) == {"tl_small", "resnet50", "resnet18"}
+    assert found["resnet50"]["licence"] == "MIT (Kaiming He)"
+    assert found["resnet50"]["state"] == "not checked"
+    assert (found["resnet18"]["kind"], found["resnet18"]["licence"]) == ("own", "yours")
+    lines = said("list")
+    assert lines[-1].startswith(f"3 files; searched: {folder} and ")
+    assert any(str(folder / NAME) in line for line in lines)
+
+
+@pytest.mark.usefixtures("published")
+def test_altered_file_is_named_and_fails(folder: Path) -> None:
+    (folder / NAME).write_bytes(CONTENT)
+    assert any(line.startswith("as published") and line.endswith(NAME) for line in said("verify"))
+    (folder / NAME).write_bytes(CONTENT + b"x")
+    words = str(refused("verify", str(folder / NAME)))
+    assert "1 file not as published" in words
+    assert "tl weights fetch resnet50" in words
+    assert (folder / NAME).read_bytes() == CONTENT + b"x"
+
+
+@pytest.mark.usefixtures("published")
+def test_fetch_puts_the_file_where_it_is_asked_for_once(folder: Path) -> None:
+    (line,) = said("fetch", "resnet50", "--to", str(folder))
+    assert line == f"fetched  {folder / NAME}  0.0 MB, MIT (Kaiming He)"
+    assert said("fetch", "resnet50", "--to", str(folder)) == [f"here already  {folder / NAME}"]
+    assert said("path", "resnet50") == [str(folder / NAME)]
+
+
+def test_what_cannot_be_is_refused_in_words(folder: Path) -> None:
+    assert "did you mean 'resnet50'" in str(refused("fetch", "resnet5"))
+    assert "has no pretrained weights" in str(refused("fetch", "resnet18"))
+    assert "has no pretrained weights" in str(refused("path", "resnet18"))
+    assert "tl weights fetch vgg16" in str(refused("path", "vgg16"))
+    assert "no such file" in str(refused("verify", str(folder / "none.h5")))
+    (folder / "mine.h5").write_bytes(CONTENT)
+    assert "nothing to compare it with" in str(refused("verify", str(folder / "mine.h5")))
+    assert "name the FILE, too" in str(refused("verify", "--backbone", "vgg16"))
+
+
+def test_layers_are_compared_one_by_one(folder: Path) -> None:
+    import keras
+
+    from tl.zoo.build import build_backbone
+    from tl.zoo.load import save_backbone_npz
+
+    small = build_backbone(find_backbone("lenet5"))
+    path = folder / "lenet5.npz"
+    save_backbone_npz(small, path)
+    lines = said("verify", str(path), "--backbone", "lenet5")
+    assert lines[-1].startswith("3 of 3 layers fit; 0 only in the file")
+
+    other = keras.Sequential([keras.Input((8, 8, 3)), keras.layers.Conv2D(4, 3, name="c1")])
+    save_backbone_npz(other, folder / "other.npz")
+    done = CliRunner().invoke(
+        weights, ["verify", str(folder / "other.npz"), "--backbone", "lenet5"]
+    )
+    assert done.exit_code == 1
+    assert "other shapes: 3x3x3x4, 4 in place of 5x5x3x6, 6" in done.output
+    assert "missing" in done.output
+
+
+def test_licences_are_those_that_keras_states() -> None:
+    stated = {name: licence_of(row) for name, row in BACKBONES.items() if row.keras_class}
+    assert stated["vgg19"].startswith("CC BY 4.0")
+    assert stated["densenet201"].startswith("BSD-3-Clause")
+    assert stated["nasnet_large"].startswith("Apache-2.0")
+    assert stated["xception"].startswith("MIT")
+    for name in (
+        "resnet50_v2",
+        "resnet101",
+        "convnext_tiny",
+        "efficientnet_b0",
+        "mobilenet_v3_small",
+    ):
+        assert stated[name] == NOT_STATED
+
+
+def test_partial_weights_begin_with_what_fits_and_say_what_does_not(
+    folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    import numpy as np
+
+    from tl.zoo.build import build_backbone
+    from tl.zoo.load import load_backbone_weights, save_backbone_npz
+
+    saved = build_backbone(find_backbone("lenet5"))
+    save_backbone_npz(saved, folder / "x.npz")
+    with np.load(folder / "x.npz") as arrays:
+        names = [name for name in arrays if not name.startswith("c1/")]
+        np.savez(folder / "part.npz", **{name: arrays[name] for name in names})
+
+    model = build_backbone(find_backbone("lenet5"))
+    before = [np.array(one) for one in model.get_layer("c1").get_weights()]
+    with pytest.raises(WeightsError, match="model.partial_weights=true begins with"):
+        load_backbone_weights(model, folder / "part.npz")
+    load_backbone_weights(model, folder / "part.npz", partial=True)
+
+    for one, kept in zip(model.get_layer("c1").get_weights(), before, strict=True):
+        np.testing.assert_array_equal(one, kept)
+    others = [layer.name for layer in saved.layers if layer.weights and layer.name != "c1"]
+    for name in others:
+        for one, wanted in zip(
+            model.get_layer(name).get_weights(), saved.get_layer(name).get_weights(), strict=True
+        ):
+            np.testing.assert_allclose(one, wanted, atol=1e-3)
+    assert "1 of the 3 layers are not in" in caplog.text
+    assert "stay random: c1" in caplog.text
+
+
+def test_folder_of_a_run_has_its_weights(trained: Any) -> None:
+    from tl.zoo.weights import resolve_weights
+
+    found = resolve_weights(find_backbone("tl_small"), str(trained.run))
+    assert found.path == trained.run / "classifier.weights.h5"

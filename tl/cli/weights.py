@@ -1,0 +1,165 @@
+"""`tl weights`: files of pretrained weights."""
+
+import dataclasses
+import json
+import os
+import sys
+from pathlib import Path
+
+import click
+
+from tl.errors import ConfigError, WeightsError
+from tl.words import counted
+
+
+@click.group()
+def weights() -> None:
+    """List, fetch and verify files of pretrained weights.
+
+    They are looked for in the folder that TL_WEIGHTS_DIR names, then in Keras' cache.
+    """
+
+
+@weights.command("list")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, one object a file.")
+def list_files(as_json: bool) -> None:
+    """List the files that are here: of which backbone, from where, under which licence."""
+    from tl.zoo.inventory import inventory
+    from tl.zoo.weights import weights_folders
+
+    files = list(inventory(check=False))
+    if as_json:
+        rows = [{**dataclasses.asdict(one), "path": str(one.path)} for one in files]
+        click.echo(json.dumps(rows, indent=2))
+        return
+    for one in files:
+        click.echo(f"{one.backbone:<22}  {one.size / 1e6:>7.1f} MB  {one.licence:<24}  {one.path}")
+    searched = " and ".join(str(folder) for folder in weights_folders(os.environ))
+    click.echo(f"{counted(len(files), 'file')}; searched: {searched}")
+
+
+@weights.command()
+@click.argument("backbones", nargs=-1, required=True, metavar="BACKBONE...")
+@click.option(
+    "--to",
+    "folder",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Folder to carry to a machine without a network; else Keras' cache.",
+)
+@click.option("--image-size", type=int, help="Of several sizes, those trained on this one.")
+@click.option("--top", is_flag=True, help="With the 1000 classes of ImageNet.")
+def fetch(
+    backbones: tuple[str, ...], folder: Path | None, image_size: int | None, top: bool
+) -> None:
+    """Download the ImageNet weights of BACKBONEs, checked by their digest.
+
+    On the other machine, name the folder with TL_WEIGHTS_DIR.
+    """
+    from tl.zoo.backbones import find_backbone
+    from tl.zoo.download import download
+    from tl.zoo.inventory import licence_of, published_state
+    from tl.zoo.weights import keras_cache, unpublished
+
+    rows = [find_backbone(name) for name in backbones]
+    place = folder or keras_cache(os.environ)
+    for row in rows:
+        files = row.published_files((image_size, image_size) if image_size else None)
+        if not files:
+            raise unpublished(row)
+        file = files[1 if top else 0]
+        path = place / file.name
+        if path.is_file() and published_state(path, file) != "altered":
+            click.echo(f"here already  {path}")
+            continue
+        path = download(file, place)
+        click.echo(f"fetched  {path}  {path.stat().st_size / 1e6:.1f} MB, {licence_of(row)}")
+
+
+@weights.command()
+@click.argument("file", required=False, type=click.Path(path_type=Path))
+@click.option("--backbone", help="Compare FILE with this backbone, layer by layer.")
+def verify(file: Path | None, backbone: str | None) -> None:
+    """Compare files with the digests that Keras knows; exit 1 where one is altered.
+
+    Without FILE all that `tl weights list` finds. With --backbone, say of each layer whether FILE
+    has weights that fit.
+    """
+    if backbone is not None:
+        if file is None:
+            raise ConfigError("--backbone compares one file with a network: name the FILE, too")
+        _compare(file, backbone)
+        return
+    from tl.zoo.inventory import inventory
+
+    found = [
+        one for one in inventory(check=True) if file is None or one.path.samefile(_present(file))
+    ]
+    if file is not None and not found:
+        raise ConfigError(
+            f"{file} has no name that Keras publishes weights under, or lies in no folder that is "
+            "searched: there is nothing to compare it with. --backbone NAME compares its layers"
+        )
+    for one in found:
+        click.echo(f"{one.state:<22}  {one.backbone:<22}  {one.path}")
+    if altered := [one for one in found if one.state == "altered"]:
+        raise WeightsError(
+            f"{counted(len(altered), 'file')} not as published, the first {altered[0].path}: fetch "
+            f"it again with `tl weights fetch {altered[0].backbone}` after moving it away"
+        )
+
+
+def _present(file: Path) -> Path:
+    if not file.is_file():
+        raise ConfigError(f"{file}: no such file")
+    return file
+
+
+def _compare(file: Path, name: str) -> None:
+    from tl.cli.quiet import start_keras
+    from tl.zoo.backbones import find_backbone
+
+    row = find_backbone(name)
+    _present(file)
+    start_keras()
+    from tl.zoo.build import build_backbone
+    from tl.zoo.load import compare_layers
+
+    matches, others = compare_layers(build_backbone(row), file)
+    for one in matches:
+        if one.fits:
+            words = "fits"
+        elif one.found is None:
+            words = "missing"
+        else:
+            words = f"other shapes: {_shapes(one.found)} in place of {_shapes(one.wanted)}"
+        click.echo(f"{one.layer:<32}  {words}")
+    for layer in others:
+        click.echo(f"{layer:<32}  only in the file")
+    fitting = sum(one.fits for one in matches)
+    click.echo(f"{fitting} of {counted(len(matches), 'layer')} fit; {len(others)} only in the file")
+    if fitting < len(matches):
+        sys.exit(1)
+
+
+def _shapes(shapes: tuple[tuple[int, ...], ...]) -> str:
+    return ", ".join("x".join(map(str, shape)) or "1" for shape in shapes)
+
+
+@weights.command()
+@click.argument("backbone")
+@click.option("--image-size", type=int, help="That they are wanted for.")
+def path(backbone: str, image_size: int | None) -> None:
+    """Print the file that a run of BACKBONE would take, without the network."""
+    from tl.zoo.backbones import find_backbone
+    from tl.zoo.weights import unpublished, weights_at_hand
+
+    row = find_backbone(backbone)
+    found = weights_at_hand(row, image_size=(image_size, image_size) if image_size else None)
+    if found is None and row.weights_files is None:
+        raise unpublished(row)
+    if found is None:
+        raise WeightsError(
+            f"no weights of {row.name} are on this machine; `tl weights fetch {row.name}` gets "
+            "what Keras publishes, `tl weights list` shows what is here"
+        )
+    click.echo(str(found))
