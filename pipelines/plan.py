@@ -184,9 +184,14 @@ def _candidates(config: RunConfig, size: tuple[int, int] | None) -> tuple[Backbo
 def _stand_in(candidates: tuple[Backbone, ...]) -> tuple[Backbone, Weights | None, str]:
     """Return what is taken where the choice cannot be made in the time it may take."""
     preferred, shipped = find_backbone("mobilenet_v2"), find_backbone("tl_small")
-    # What was pretrained on ImageNet knows more than what is shipped here, whatever it is.
-    others = sorted((one for one in candidates if one != shipped), key=lambda one: one.parameters)
-    taken = preferred if preferred in candidates else [*others, shipped][0]
+
+    def trust(row: Backbone) -> tuple[int, int]:
+        # What was pretrained on ImageNet knows more than what is shipped here, whatever it is; of
+        # what a user trained that is not known.
+        rank = 2 if row.weights_files is None else int(row == shipped)
+        return rank, row.parameters
+
+    taken = preferred if preferred in candidates else min(candidates, key=trust)
     names = ", ".join(one.name for one in candidates)
     reason = f"auto: chosen as by `tl choose` when it runs, among {names}"
     return taken, None, reason
@@ -200,7 +205,9 @@ def _backbone(
         return choice.backbone, choice.weights, choice.reason
     if config.model.backbone != "auto":
         backbone = find_backbone(config.model.backbone)
-        if config.model.weights not in ("auto", "imagenet"):  # those may need the network
+        # Published ones may need the network.
+        needs_none = backbone.weights_files is None
+        if needs_none or config.model.weights not in ("auto", "imagenet"):
             resolve_weights(backbone, config.model.weights, image_size=size)
         return backbone, None, None
     if config.model.weights not in ("auto", "imagenet"):

@@ -18,12 +18,14 @@ import pytest
 from keras.src.applications import resnet as keras_resnet
 
 from tl.zoo.backbones import BACKBONES, Backbone, find_backbone
-from tl.zoo.build import build_backbone
+from tl.zoo.build import CLASSICS, build_backbone
+from tl.zoo.classic.style import PAPER_STYLES
 from tl.zoo.load import load_backbone_weights
 from tl.zoo.published import PublishedPair
-from tl.zoo.stages import stage_outputs, stages
+from tl.zoo.stages import feature_maps, stage_outputs, stages
 
 QUICK = ("tl_small", "mobilenet_v3_small", "efficientnet_b0", "vgg16")
+QUICK_CLASSICS = ("lenet5", "alexnet", "zfnet", "googlenet", "allconv", "resnet18")
 # One row of each family that is built or scaled in a way of its own.
 COMPARED_WITH_KERAS = (
     "mobilenet_0.5",  # tl_small's full length
@@ -41,6 +43,9 @@ COMPARED_WITH_KERAS = (
 )
 
 
+OF_KERAS = tuple(row for row in BACKBONES.values() if row.keras_class)
+# The strides that a backbone has where it has not all four.
+COARSEST = {"tl_small": 16, "lenet5": 4, "allconv": 4}
 LONG = ("nasnet_mobile", "inception_resnet_v2", "efficientnet_v2_s")
 MANY_PARAMETERS = 40_000_000
 
@@ -65,19 +70,26 @@ def _forget_models() -> Iterator[None]:
 def test_table_has_every_model_of_keras_applications() -> None:
     theirs = {name for name in dir(keras.applications) if name[0].isupper()}
 
-    assert {backbone.keras_class for backbone in BACKBONES.values()} == theirs
+    assert {backbone.keras_class for backbone in OF_KERAS} == theirs
+
+
+def test_every_row_is_built_by_keras_or_by_a_classic() -> None:
+    assert all((row.keras_class is None) != (row.classic is None) for row in BACKBONES.values())
+    assert {row.classic for row in BACKBONES.values()} == {None, *CLASSICS} == {None, *PAPER_STYLES}
 
 
 def test_digests_are_those_of_keras() -> None:
     # One text of all modules: some digests of ResNetV2 stand in the module of ResNet.
-    modules = {_module_of(backbone) for backbone in BACKBONES.values()}
+    modules = {_module_of(backbone) for backbone in OF_KERAS}
     source = "".join(inspect.getsource(module) for module in (*modules, keras_resnet))
-    for backbone in BACKBONES.values():
-        for file in backbone.weights_files:
+    for backbone in OF_KERAS:
+        for file in backbone.weights_files or ():
             assert file.digest is None or file.digest in source, backbone.name
 
 
-@pytest.mark.parametrize("name", slow_unless_quick(tuple(BACKBONES), (*QUICK, "densenet121")))
+@pytest.mark.parametrize(
+    "name", slow_unless_quick(tuple(BACKBONES), (*QUICK, *QUICK_CLASSICS, "densenet121"))
+)
 def test_row_says_what_is_built(name: str) -> None:
     backbone = find_backbone(name)
     side = backbone.minimum_size
@@ -89,7 +101,9 @@ def test_row_says_what_is_built(name: str) -> None:
     assert features.shape == (1, backbone.feature_size)
     assert features.dtype == np.float32
     assert np.isfinite(features).all()
-    _check_stages(model, 16 if backbone.feature_layers else 32)
+    coarsest = COARSEST.get(name, 32)
+    _check_stages(model, coarsest)
+    _check_feature_maps(model, coarsest, (side, side + 16))
 
 
 def _check_stages(model: keras.Model, last_stride: int) -> None:
@@ -104,6 +118,22 @@ def _check_stages(model: keras.Model, last_stride: int) -> None:
     for stage, output in zip(found, stage_outputs(model), strict=True):
         assert len(output.shape) == 4
         assert any(model.get_layer(name).weights for name in stage.layer_names)
+
+
+def _check_feature_maps(model: keras.Model, coarsest: int, size: tuple[int, int]) -> None:
+    maps = feature_maps(model)
+    strides = [int(name.removeprefix("stride_")) for name in maps]
+    assert strides == sorted(strides)
+    assert {stride for stride in (4, 8, 16, 32) if stride <= coarsest} <= set(strides)
+    assert strides[-1] == coarsest
+    keras.Model(model.input, maps)  # all of them can be read at once
+    for stride, one in zip(strides, maps.values(), strict=True):
+        _, *sides, channels = one.shape
+        assert channels > 1
+        # Rounded up where borders are padded; where they are cut, each layer takes some off.
+        for found, pixels in zip(sides, size, strict=True):
+            assert 1 <= found <= math.ceil(pixels / stride)
+            assert found * stride > pixels - 80
 
 
 @pytest.mark.parametrize(
@@ -135,7 +165,7 @@ def _random_application(backbone: Backbone, side: int) -> keras.Model:
     arguments = {
         key: value for key, value in backbone.arguments.items() if key != "include_preprocessing"
     }
-    model = getattr(keras.applications, backbone.keras_class)(
+    model = _function_of(backbone)(
         include_top=False, weights=None, input_shape=(side, side, 3), pooling="avg", **arguments
     )
     rng = np.random.default_rng(1)
@@ -157,7 +187,7 @@ def _loaded_as_imagenet(
 ) -> keras.Model:
     """Let Keras load a file as if it had downloaded it."""
     monkeypatch.setattr("keras.src.utils.file_utils.get_file", lambda *_, **__: str(path))
-    return getattr(keras.applications, backbone.keras_class)(
+    return _function_of(backbone)(
         include_top=False, weights="imagenet", input_shape=(side, side, 3), pooling="avg"
     )
 
@@ -196,7 +226,7 @@ def _files_keras_wants(backbone: Backbone) -> list[tuple[str, str, str | None]]:
     height, width = backbone.image_size
     for include_top in (False, True):
         with pytest.raises(_WouldDownload) as caught:
-            getattr(keras.applications, backbone.keras_class)(
+            _function_of(backbone)(
                 weights="imagenet",
                 include_top=include_top,
                 input_shape=(height, width, 3),
@@ -208,12 +238,17 @@ def _files_keras_wants(backbone: Backbone) -> list[tuple[str, str, str | None]]:
 
 def test_no_two_rows_share_weights_but_the_shipped_one() -> None:
     pairs: dict[PublishedPair, list[str]] = {}
-    for backbone in BACKBONES.values():
+    for backbone in OF_KERAS:
+        assert backbone.weights_files is not None
         pairs.setdefault(backbone.weights_files, []).append(backbone.name)
 
     assert [names for names in pairs.values() if len(names) > 1] == [["tl_small", "mobilenet_0.5"]]
 
 
 def _module_of(backbone: Backbone) -> Any:
-    function = getattr(keras.applications, backbone.keras_class)
-    return importlib.import_module(function.__module__)
+    return importlib.import_module(_function_of(backbone).__module__)
+
+
+def _function_of(backbone: Backbone) -> Any:
+    assert backbone.keras_class is not None
+    return getattr(keras.applications, backbone.keras_class)

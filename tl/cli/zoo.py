@@ -22,7 +22,7 @@ def zoo(as_json: bool) -> None:
 
 
 def _describe(backbone: Backbone) -> dict[str, Any]:
-    no_top, with_top = backbone.published_files()
+    files = backbone.published_files()
     path = weights_at_hand(backbone, environ=os.environ)
     return {
         "name": backbone.name,
@@ -34,9 +34,15 @@ def _describe(backbone: Backbone) -> dict[str, Any]:
         # Keras publishes no sizes; float32 weights make up all but a few per cent of a file.
         "weights_bytes": path.stat().st_size if path else 4 * backbone.parameters,
         "weights_path": str(path) if path else None,
-        "imagenet_files": [no_top.name, with_top.name],
-        "imagenet_url": no_top.url,
+        "imagenet_files": [file.name for file in files],
+        "imagenet_url": files[0].url if files else None,
     }
+
+
+def _where(row: dict[str, Any]) -> str:
+    if row["weights_path"]:
+        return "here"
+    return "download" if row["imagenet_files"] else "none published"
 
 
 def _print_table(rows: list[dict[str, Any]]) -> None:
@@ -55,7 +61,7 @@ def _print_table(rows: list[dict[str, Any]]) -> None:
             f"{row['parameters']:,}",
             f"{row['feature_size']:,}",
             f"{row['weights_bytes'] / 1e6:,.1f}",
-            "here" if row["weights_path"] else "download",
+            _where(row),
         )
     Console().print(table)
     click.echo(

@@ -5,11 +5,12 @@ printed at once. Numbers are held against the installed Keras by tests/contracts
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from typing import Literal
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, Literal
 
 from tl.errors import ConfigError, nearest
 from tl.zoo import published
+from tl.zoo.classic.style import PAPER_STYLES, Style, restyled
 from tl.zoo.published import PublishedFile, PublishedPair
 
 Preprocessing = Literal["tf", "tf_128", "caffe", "torch", "inside"]
@@ -27,14 +28,17 @@ class Backbone:
 
     Attributes:
         name: what `--backbone` takes.
-        keras_class: the function of keras.applications that builds it.
+        keras_class: the function of keras.applications that builds it; None where tl does.
+        classic: the function of tl.zoo.classic that builds it; None where Keras does.
         image_size: (height, width) in pixels when the user names none.
         minimum_size: smallest height or width in pixels that Keras lets it take.
         preprocessing: how its input is scaled; layers of the built model do it.
         parameters: number of weights without the top, as Keras counts them.
         feature_size: length of the feature vector.
-        weights_files: published ImageNet weights, without the top and with it.
-        arguments: what keras_class is called with beside the input.
+        weights_files: published ImageNet weights, without the top and with it; None where nobody
+            publishes any that fit.
+        style: activation, normalisation and dropout of a classic; None for those of Keras.
+        arguments: what the function that builds it is called with beside the input.
         trained_sizes: sides in pixels with ImageNet files of their own; empty where one file
             serves all sizes.
         shipped_weights: file in tl/zoo/pretrained that comes with the package, if any.
@@ -43,15 +47,17 @@ class Backbone:
     """
 
     name: str
-    keras_class: str
+    keras_class: str | None
     image_size: tuple[int, int]
     minimum_size: int
     preprocessing: Preprocessing
     parameters: int
     feature_size: int
-    weights_files: PublishedPair
+    weights_files: PublishedPair | None
+    classic: str | None = None
+    style: Style | None = None
     # A dict cannot be hashed; the name identifies the row.
-    arguments: Mapping[str, float | bool] = field(default_factory=dict, hash=False)
+    arguments: Mapping[str, float | bool | str] = field(default_factory=dict, hash=False)
     trained_sizes: tuple[int, ...] = ()
     shipped_weights: str | None = None
     feature_layers: tuple[str, ...] = ()
@@ -70,32 +76,88 @@ class Backbone:
                 "or more, or choose another --backbone."
             )
 
-    def published_files(self, image_size: tuple[int, int] | None = None) -> PublishedPair:
-        """Return the ImageNet files for an input size, without the top first.
+    def published_files(
+        self, image_size: tuple[int, int] | None = None
+    ) -> tuple[PublishedFile, ...]:
+        """Return the ImageNet files for an input size, without the top first; none if none are.
 
         Keras' rule: the file of exactly this square size where there is one, else that of 224.
         """
         height, width = image_size or self.image_size
         side = height if height == width and height in self.trained_sizes else 224
-        no_top, with_top = self.weights_files
-        return no_top.at_size(side), with_top.at_size(side)
+        return tuple(file.at_size(side) for file in self.weights_files or ())
 
     def all_published_files(self) -> tuple[PublishedFile, ...]:
         """Return the ImageNet files of every trained size, largest size first."""
         sides = sorted(self.trained_sizes or (224,), reverse=True)
-        return tuple(file.at_size(side) for side in sides for file in self.weights_files)
+        return tuple(file.at_size(side) for side in sides for file in self.weights_files or ())
 
 
 def find_backbone(name: str) -> Backbone:
     """Return the row of a name.
 
+    Args:
+        name: of the table; that of a classic may be followed by options, as in
+            ``alexnet:activation=elu,groups=2``, which the row's name then keeps.
+
     Raises:
-        ConfigError: no such backbone; the message has the nearest names.
+        ConfigError: no such backbone or option; the message has the nearest names.
     """
-    if name not in BACKBONES:
-        hint = nearest(name, BACKBONES) or "`tl zoo` lists all names."
-        raise ConfigError(f"no backbone is called '{name}'; {hint}")
-    return BACKBONES[name]
+    plain, has_options, text = name.partition(":")
+    if plain not in BACKBONES:
+        hint = nearest(plain, BACKBONES) or "`tl zoo` lists all names."
+        raise ConfigError(f"no backbone is called '{plain}'; {hint}")
+    row = BACKBONES[plain]
+    return with_options(row, text) if has_options else row
+
+
+def with_options(row: Backbone, text: str) -> Backbone:
+    """Return the row of a classic built in another way.
+
+    ``parameters`` stays that of the paper's form.
+
+    Args:
+        row: of the table.
+        text: ``key=value`` pairs with commas between them; the keys are attributes of
+            `tl.zoo.classic.style.Style` and the row's ``arguments``.
+
+    Raises:
+        ConfigError: no such option or value, or a backbone that has none.
+    """
+    if row.classic is None:
+        raise ConfigError(
+            f"{row.name} takes no options ('{text}'): Keras builds it. Leave out what follows ':'"
+        )
+    style: dict[str, Any] = {}
+    arguments = dict(row.arguments)
+    known = {**asdict(PAPER_STYLES[row.classic]), **arguments}
+    for pair in text.split(","):
+        key, _, value = (part.strip() for part in pair.partition("="))
+        if key not in known:
+            raise ConfigError(f"{row.name} has no option '{key}'; {nearest(key, known)}")
+        (arguments if key in arguments else style)[key] = _read_option(key, value, known[key])
+    if row.classic == "alexnet" and arguments["groups"] not in (1, 2):
+        raise ConfigError(f"alexnet has 1 group or the 2 of its paper, not {arguments['groups']}")
+    changed = restyled(row.classic, style)
+    options = {**asdict(changed), **arguments}
+    named = ",".join(f"{key}={options[key]}" for key in known if options[key] != known[key])
+    name = f"{row.name}:{named}" if named else row.name
+    return replace(row, name=name, style=changed, arguments=arguments)
+
+
+def _read_option(key: str, value: str, example: float | bool | str) -> float | bool | str:
+    """Read a value of the kind of another one."""
+    if isinstance(example, str):
+        return value
+    if isinstance(example, bool):
+        words = {"true": True, "false": False}
+        if value.lower() not in words:
+            raise ConfigError(f"{key}={value}: give true or false")
+        return words[value.lower()]
+    try:
+        return type(example)(value)
+    except ValueError:
+        raise ConfigError(f"{key}={value}: give a number") from None
 
 
 def _row(
@@ -218,6 +280,26 @@ def _convnext(variant: str, parameters: int, feature_size: int) -> Backbone:
     return _without_scaling(_row(name, keras_class, 224, "torch", parameters, feature_size, files))
 
 
+def _classic(
+    name: str, side: int, minimum_size: int, parameters: int, feature_size: int, **options: float
+) -> Backbone:
+    # TF-slim, where Inception-v4 comes from, scales to -1 to 1.
+    scaling: Preprocessing = "tf" if name == "inception_v4" else "torch"
+    return Backbone(
+        name=name,
+        keras_class=None,
+        classic=name,
+        image_size=(side, side),
+        minimum_size=minimum_size,
+        preprocessing=scaling,
+        parameters=parameters,
+        feature_size=feature_size,
+        weights_files=None,
+        style=PAPER_STYLES[name],
+        arguments=options,
+    )
+
+
 # The project's own: the first seven blocks of a MobileNet, small enough to ship its weights. What
 # ten classes of 32-pixel pictures taught the deeper blocks does not transfer: a linear probe on
 # flower photographs falls from block to block beyond the fifth (docs/pretrain.md).
@@ -278,7 +360,17 @@ _ROWS = (
     _convnext("base", 87_566_464, 1024),
     _convnext("large", 196_230_336, 1536),
     _convnext("xlarge", 348_147_968, 2048),
+    _classic("lenet5", 32, 32, 50_992, 120),
+    _classic("alexnet", 227, 67, 3_747_200, 256, groups=1),
+    _classic("zfnet", 224, 53, 3_726_464, 256),
+    _classic("googlenet", 224, 32, 5_973_552, 1024),
+    _classic("allconv", 32, 16, 1_367_808, 192, pooling=False),
+    _classic("plain34", 224, 32, 21_126_080, 512),
+    _classic("resnet18", 224, 32, 11_186_112, 512),
+    _classic("resnet34", 224, 32, 21_301_696, 512),
+    _classic("resnext50", 224, 32, 23_048_128, 2048),
+    _classic("inception_v4", 299, 75, 41_205_984, 1536),
 )
 
 BACKBONES: dict[str, Backbone] = {row.name: row for row in _ROWS}
-"""Every backbone by name: all of keras.applications, more widths of MobileNet, tl_small."""
+"""Every backbone by name: tl_small, all of keras.applications, more widths, the classics."""

@@ -5,12 +5,29 @@ fine-tuning reach every layer by name, and raw pixels, so that training and serv
 them differently.
 """
 
+from collections.abc import Callable, Mapping
+from typing import Any
+
 import keras
 
 from tl.zoo.backbones import Backbone
+from tl.zoo.classic.alexnet import alexnet
+from tl.zoo.classic.allconv import allconv
+from tl.zoo.classic.googlenet import googlenet
+from tl.zoo.classic.inception_v4 import inception_v4
+from tl.zoo.classic.lenet5 import lenet5
+from tl.zoo.classic.resnet import plain34, resnet18, resnet34, resnext50
+from tl.zoo.classic.zfnet import zfnet
 from tl.zoo.load import load_backbone_weights
 from tl.zoo.preprocessing import IMAGENET_MEAN, IMAGENET_STDDEV, scale_pixels
 from tl.zoo.weights import Weights
+
+CLASSICS: Mapping[str, Callable[..., Any]] = {
+    one.__name__: one
+    for one in (lenet5, alexnet, zfnet, googlenet, allconv, plain34, resnet18, resnet34, resnext50,
+                inception_v4)
+}  # fmt: skip
+"""The functions of tl.zoo.classic by name: pixels in, features or, with ``classes``, logits out."""
 
 
 def build_backbone(
@@ -36,25 +53,36 @@ def build_backbone(
     height, width = image_size or backbone.image_size
     backbone.check_size((height, width))
     images = keras.Input((height, width, 3), name="image", dtype="float32")
+    pixels = scale_pixels(images, backbone.preprocessing)
+    pooled = _classic(backbone, pixels) if backbone.classic else _of_keras(backbone, pixels)
+    # float32 also under mixed precision: features are cached, probed and averaged.
+    features = keras.layers.Activation("linear", dtype="float32", name="features")
+    # Without options: TensorFlow allows no ':' or '=' in the name of a scope.
+    model = keras.Model(images, features(pooled), name=backbone.name.partition(":")[0])
+    if weights is not None and weights.path is not None:
+        load_backbone_weights(model, weights.path)
+    return model
+
+
+def _of_keras(backbone: Backbone, pixels: Any) -> Any:
+    assert backbone.keras_class is not None
     application = getattr(keras.applications, backbone.keras_class)(
         include_top=False,
         weights=None,
-        input_tensor=scale_pixels(images, backbone.preprocessing),
+        input_tensor=pixels,
         # Pooling by the application: ConvNeXt normalises after it.
         pooling="avg",
         **backbone.arguments,
     )
     if backbone.preprocessing == "inside":
         _set_inner_scaling(application)
-    # float32 also under mixed precision: features are cached, probed and averaged.
-    features = keras.layers.Activation("linear", dtype="float32", name="features")
-    pooled = application.output
     if backbone.feature_layers:
-        pooled = _mean_and_deviation(application, backbone.feature_layers)
-    model = keras.Model(images, features(pooled), name=backbone.name)
-    if weights is not None and weights.path is not None:
-        load_backbone_weights(model, weights.path)
-    return model
+        return _mean_and_deviation(application, backbone.feature_layers)
+    return application.output
+
+
+def _classic(backbone: Backbone, pixels: Any) -> Any:
+    return CLASSICS[str(backbone.classic)](pixels, style=backbone.style, **backbone.arguments)
 
 
 def _mean_and_deviation(application: keras.Model, layers: tuple[str, ...]) -> keras.KerasTensor:

@@ -68,6 +68,32 @@ def stage_outputs(model: keras.Model) -> tuple[Any, ...]:
     return tuple(_output(by_name[stage.output]) for stage in stages(model))
 
 
+def feature_maps(model: keras.Model) -> dict[str, Any]:
+    """Return the last feature map at every stride under one naming for all backbones.
+
+    Unlike stages, which are grouped for fine-tuning, every stride has its entry: VGG's fifth
+    pooling is no stage of its own, yet a map at stride 32 beside that of stride 16.
+
+    Args:
+        model: a backbone of ``build_backbone``.
+
+    Returns:
+        ``stride_4``, ``stride_8``, ``stride_16``, ``stride_32``, and finer ones where the network
+        has them, each a Keras tensor (batch, height, width, channels); finest first. A height or
+        width is that of the picture divided by the stride, or a bit less where borders are cut.
+    """
+    operations = [op for op in model.operations if not isinstance(op, keras.layers.InputLayer)]
+    strides = _output_strides(operations)
+    bottlenecks = _bottlenecks(operations)
+    found: dict[str, Any] = {}
+    for stride in sorted(set(strides.values())):
+        group = [operation for operation in operations if strides[operation.name] == stride]
+        # Before the first weights there are pixels, no features.
+        if found or _has_weights(group):
+            found[f"stride_{stride}"] = _output(_stage_output(group, bottlenecks))
+    return found
+
+
 def _output_strides(operations: Iterable[Any]) -> dict[str, int]:
     strides: dict[str, int] = {}
     for operation in operations:

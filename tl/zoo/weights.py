@@ -116,21 +116,29 @@ def resolve_weights(
     Args:
         backbone: row of the table.
         choice: "imagenet", "tl" (shipped with this package, for tl_small), "none" (random), the
-            path of a file, or "auto": "tl" for tl_small and "imagenet" for every other.
+            path of a file, or "auto": "tl" for tl_small, "imagenet" for every other; for those that
+            nobody publishes weights of, the file ``<name>.npz`` in TL_WEIGHTS_DIR.
         image_size: (height, width) in pixels; MobileNets have a file for each of several sizes.
         environ: environment variables; TL_WEIGHTS_DIR and KERAS_HOME are read.
 
     Raises:
-        ConfigError: the choice is neither a word nor a file, or TL_WEIGHTS_DIR is no folder.
+        ConfigError: the choice is neither a word nor a file, nobody publishes such weights, or
+            TL_WEIGHTS_DIR is no folder.
         WeightsError: the weights are neither here nor to be had within seconds.
     """
-    if choice == "auto":
+    unnamed = choice == "auto"
+    if unnamed:
         choice = "tl" if backbone.shipped_weights else "imagenet"
     if choice == "none":
         return Weights(kind="none", path=None, source="random weights", sha256=None)
     if choice == "tl":
         path = _shipped_path(backbone)
         return _found("tl", path, f"the weights shipped with tl ({path.name})")
+    if choice == "imagenet" and backbone.weights_files is None:
+        own = own_weights(backbone, environ) if unnamed else None
+        if own is None:
+            raise _unpublished(backbone)
+        return _found("file", own, f"the weights in {own}")
     if choice == "imagenet":
         return _imagenet(backbone, image_size, environ)
     path = Path(choice).expanduser()
@@ -150,8 +158,11 @@ def weights_at_hand(
 ) -> Path | None:
     """Return the pretrained weights of a backbone that are on this machine; never the network.
 
-    Shipped weights first, then the ImageNet file for the image size, then that of another size.
+    Shipped weights first, then the ImageNet file for the image size, then that of another size;
+    for those that nobody publishes weights of, ``own_weights``.
     """
+    if backbone.weights_files is None:
+        return own_weights(backbone, environ)
     if backbone.shipped_weights:
         shipped = _PRETRAINED_FOLDER / backbone.shipped_weights
         if shipped.is_file():
@@ -159,6 +170,18 @@ def weights_at_hand(
     files = (*backbone.published_files(image_size), *backbone.all_published_files())
     found = _first_local(files, environ)
     return found[1] if found else None
+
+
+def own_weights(backbone: Backbone, environ: Mapping[str, str]) -> Path | None:
+    """Return what `tl pretrain` wrote as ``<name>.npz`` into the folder TL_WEIGHTS_DIR, if it did.
+
+    Raises:
+        ConfigError: TL_WEIGHTS_DIR is no folder.
+    """
+    folder = _weights_folder(environ)
+    # Options stand in the name behind ':'; such a network has other weights and another file.
+    path = folder / f"{backbone.name}.npz" if folder else None
+    return path if path and path.is_file() else None
 
 
 def backbones_at_hand(
@@ -197,6 +220,9 @@ def local_weights(
     """
     if backbone.shipped_weights and (_PRETRAINED_FOLDER / backbone.shipped_weights).is_file():
         return resolve_weights(backbone, "tl")
+    if backbone.weights_files is None:
+        own = own_weights(backbone, environ)
+        return _found("file", own, f"the weights in {own}") if own else None
     exact = _local_imagenet(backbone.published_files(image_size), environ)
     return exact or _of_another_size(backbone, image_size, environ)
 
@@ -236,6 +262,14 @@ def _of_another_size(
     return replace(found, source=f"{found.source}, trained on another size: no {wanted} here")
 
 
+def _unpublished(backbone: Backbone) -> ConfigError:
+    return ConfigError(
+        f"{backbone.name} has no ImageNet weights: nobody publishes any that fit. Train some with "
+        f"`tl pretrain --backbone {backbone.name}`, pass a file with --weights FILE, or begin from "
+        "random ones with --weights none."
+    )
+
+
 def _not_to_be_had(
     backbone: Backbone,
     files: tuple[PublishedFile, ...],
@@ -255,17 +289,22 @@ def _not_to_be_had(
 def _first_local(
     files: tuple[PublishedFile, ...], environ: Mapping[str, str]
 ) -> tuple[PublishedFile, Path] | None:
-    folders = [keras_cache(environ)]
-    named = environ.get(WEIGHTS_DIR_VARIABLE)
-    if named:
-        if not Path(named).is_dir():
-            raise ConfigError(
-                f"{WEIGHTS_DIR_VARIABLE}={named} is not a folder. Name a folder of weights files, "
-                "or unset it."
-            )
-        folders.insert(0, Path(named))
+    named = _weights_folder(environ)
+    folders = [*([named] if named else []), keras_cache(environ)]
     places = ((file, folder / file.name) for folder in folders for file in files)
     return next(((file, path) for file, path in places if path.is_file()), None)
+
+
+def _weights_folder(environ: Mapping[str, str]) -> Path | None:
+    named = environ.get(WEIGHTS_DIR_VARIABLE)
+    if not named:
+        return None
+    if not Path(named).is_dir():
+        raise ConfigError(
+            f"{WEIGHTS_DIR_VARIABLE}={named} is not a folder. Name a folder of weights files, "
+            "or unset it."
+        )
+    return Path(named)
 
 
 def _refuse_altered(file: PublishedFile, path: Path) -> None:

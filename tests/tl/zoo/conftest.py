@@ -97,6 +97,7 @@ def closed_url() -> str:
 
 def published_at(backbone: Backbone, url: str) -> Backbone:
     """Return the backbone as if Keras published its weights at this address."""
+    assert backbone.weights_files is not None
     no_top, with_top = backbone.weights_files
     moved: tuple[PublishedFile, PublishedFile] = (replace(no_top, url=url), with_top)
     return replace(backbone, weights_files=moved)

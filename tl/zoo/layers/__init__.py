@@ -1,0 +1,1 @@
+"""Layers of the lectures and papers that Keras lacks, one a file."""
