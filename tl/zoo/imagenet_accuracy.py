@@ -114,7 +114,7 @@ MILESTONES = (
         when="2015",
         what="ResNet",
         top_5_error=4.5,
-        exact="4.49 for one network of 152 layers on the validation pictures; 3.57 for 6, which won",
+        exact="4.49 for one network of 152 layers, on validation pictures; 3.57 for 6, which won",
     ),
 )
 """Sources: Russakovsky et al. 2015, "ImageNet large scale visual recognition challenge", table 5;

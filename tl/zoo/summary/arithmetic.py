@@ -63,8 +63,8 @@ def convolution_weights(
         filters: channels of the output, in all groups together.
         groups: 1 for the ordinary convolution, ``channels`` for a depthwise one.
 
-    Source: Stanford CS231n, "Convolutional networks", summary of the convolution layer; groups as in
-    Krizhevsky et al. 2012, section 3.5.
+    Source: Stanford CS231n notes, "Convolutional networks", summary of the convolution layer;
+    groups as in Krizhevsky et al. 2012, section 3.5.
     """
     return kernel[0] * kernel[1] * (channels // groups) * filters
 

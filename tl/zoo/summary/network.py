@@ -38,6 +38,7 @@ class Layer:
         pool_operations: values that pooling compares or adds.
         field: what one position sees; None where that is not known.
         activation: name of the nonlinearity within it, ``""`` for none.
+        groups: of channels that do not see each other, 1 where all do.
     """
 
     name: str
@@ -52,6 +53,7 @@ class Layer:
     pool_operations: int
     field: ReceptiveField | None
     activation: str
+    groups: int
 
     @property
     def kilobytes(self) -> float:
@@ -172,6 +174,7 @@ def _row(call: Call, before: list[Layer], *, first_use: bool) -> Layer:
         pool_operations=pool_operations_of(operation, entering, shape),
         field=_field(call, [before[at].field for at in call.inputs], window),
         activation=_activation(operation),
+        groups=int(getattr(operation, "groups", 1) or 1),
     )
 
 
