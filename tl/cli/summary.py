@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from tl.cli.whole_table import print_whole
 from tl.errors import ConfigError
 from tl.zoo.backbones import find_backbone
 
@@ -81,7 +82,6 @@ def read_size(text: str) -> tuple[int, int]:
 
 
 def _print(found: "Described") -> None:
-    from rich.console import Console
     from rich.table import Table
 
     from tl.report.network_table import NOTE, columns_of, totals_of
@@ -94,9 +94,7 @@ def _print(found: "Described") -> None:
         )
     for layer in found.network.layers:
         table.add_row(*(column.text(layer) for column in columns))
-    # Digits that a narrow terminal cuts off would be wrong ones: its lines break instead.
-    wide = Console(width=10_000).measure(table).maximum
-    Console(highlight=False, width=max(Console().width, wide)).print(table)
+    print_whole(table)
     click.echo()
     for name, text in totals_of(found).items():
         click.echo(f"{name:<14}{text}")

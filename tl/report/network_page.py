@@ -58,10 +58,14 @@ def network_page(described: Described) -> str:
 def resolutions(layers: Sequence[Layer]) -> list[Resolution]:
     """Return where a network has its work, its weights and its memory, finest maps first."""
     groups: dict[str, list[Layer]] = {}
+    shown = "vectors"
     for layer in layers:
         shape = layer.output_shape
-        is_map = len(shape) == 3 and max(shape[:2]) > 1
-        groups.setdefault("x".join(map(str, shape[:2])) if is_map else "vectors", []).append(layer)
+        # A border of zeros belongs to the maps that it is put around.
+        if layer.kind not in ("ZeroPadding2D", "Cropping2D"):
+            is_map = len(shape) == 3 and max(shape[:2]) > 1
+            shown = "x".join(map(str, shape[:2])) if is_map else "vectors"
+        groups.setdefault(shown, []).append(layer)
     return [
         Resolution(
             shown=shown,

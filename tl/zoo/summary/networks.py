@@ -28,6 +28,21 @@ def unallocated_network(
 ) -> keras.Model:
     """Return a network that cannot run, in milliseconds and without memory for its weights.
 
+    See ``described_network``.
+    """
+    with unallocated():
+        return described_network(backbone, image_size, channels=channels, features=features)
+
+
+def described_network(
+    backbone: Backbone,
+    image_size: tuple[int, int] | None = None,
+    *,
+    channels: int = 3,
+    features: bool = False,
+) -> keras.Model:
+    """Return the network of a paper with random weights, or the backbone of it.
+
     Args:
         backbone: row of the table.
         image_size: (height, width) in pixels, the backbone's own when None.
@@ -41,10 +56,9 @@ def unallocated_network(
     size = image_size or backbone.image_size
     features = features or not has_classifier(backbone)
     _check(backbone, size, channels, features=features)
-    with unallocated():
-        if features:
-            return build_backbone(backbone, size)
-        return _classifier(backbone, (*size, channels))
+    if features:
+        return build_backbone(backbone, size)
+    return _classifier(backbone, (*size, channels))
 
 
 def _classifier(backbone: Backbone, shape: tuple[int, int, int]) -> keras.Model:
