@@ -264,9 +264,9 @@ def _of_another_size(
 
 def _unpublished(backbone: Backbone) -> ConfigError:
     return ConfigError(
-        f"{backbone.name} has no ImageNet weights: nobody publishes any that fit. Train some with "
-        f"`tl pretrain --backbone {backbone.name}`, pass a file with --weights FILE, or begin from "
-        "random ones with --weights none."
+        f"{backbone.name} has no pretrained weights: Keras publishes none, and none come with tl. "
+        f"Train some with `tl pretrain --backbone {backbone.name}`, pass a file with --weights "
+        "FILE, or begin from random ones with --weights none."
     )
 
 
@@ -318,6 +318,8 @@ def _refuse_altered(file: PublishedFile, path: Path) -> None:
 
 
 def _shipped_path(backbone: Backbone) -> Path:
+    if backbone.weights_files is None:
+        raise _unpublished(backbone)
     if backbone.shipped_weights is None:
         raise ConfigError(
             f"no weights of {backbone.name} are shipped with tl, only those of tl_small. Pass "

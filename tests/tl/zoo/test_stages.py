@@ -3,7 +3,7 @@ import pytest
 
 from tl.zoo.backbones import find_backbone
 from tl.zoo.build import build_backbone
-from tl.zoo.stages import stage_outputs, stages
+from tl.zoo.stages import feature_maps, stage_outputs, stages
 
 
 def build(name: str) -> keras.Model:
@@ -76,3 +76,37 @@ def test_stage_outputs_can_be_read_by_one_model() -> None:
 
     shapes = [output.shape for output in endpoints(keras.ops.zeros((1, 64, 64, 3)))]
     assert [shape[-1] for shape in shapes] == [32, 64, 128, 256, 512]
+
+
+@pytest.mark.parametrize(
+    ("name", "channels"),
+    [
+        ("vgg16", {"stride_1": 64, "stride_2": 128, "stride_4": 256, "stride_8": 512,
+                   "stride_16": 512, "stride_32": 512}),
+        ("mobilenet_0.5", {"stride_2": 32, "stride_4": 64, "stride_8": 128, "stride_16": 256,
+                           "stride_32": 512}),
+        ("convnext_tiny", {"stride_4": 96, "stride_8": 192, "stride_16": 384, "stride_32": 768}),
+        ("resnet18", {"stride_2": 64, "stride_4": 64, "stride_8": 128, "stride_16": 256,
+                      "stride_32": 512}),
+        ("lenet5", {"stride_1": 6, "stride_2": 16, "stride_4": 120}),
+    ],
+)  # fmt: skip
+def test_feature_maps_have_the_same_names_in_every_backbone(
+    name: str, channels: dict[str, int]
+) -> None:
+    model = build(name)
+
+    maps = keras.Model(model.input, feature_maps(model))(keras.ops.zeros((1, 64, 64, 3)))
+
+    assert {stride: one.shape[-1] for stride, one in maps.items()} == channels
+    if name != "lenet5":  # whose convolutions cut the borders
+        assert all(one.shape[1] == 64 // int(stride[7:]) for stride, one in maps.items())
+
+
+def test_alexnet_has_a_map_at_every_stride_though_three_stages() -> None:
+    model = build_backbone(find_backbone("alexnet"))
+
+    assert [stage.stride for stage in stages(model)] == [4, 8, 32]
+    found = {name: tuple(one.shape[1:]) for name, one in feature_maps(model).items()}
+    assert found == {"stride_4": (55, 55, 96), "stride_8": (27, 27, 256),
+                     "stride_16": (13, 13, 256), "stride_32": (6, 6, 256)}  # fmt: skip

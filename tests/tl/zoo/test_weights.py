@@ -231,6 +231,36 @@ def test_backbones_at_hand_are_those_with_weights_that_take_the_size(tmp_path: P
     assert small == ["tl_small", "mobilenet_0.25"]
 
 
+@pytest.mark.parametrize("choice", ["imagenet", "tl", "auto"])
+def test_a_classic_has_no_pretrained_weights_and_the_message_says_what_to_do(choice: str) -> None:
+    with pytest.raises(ConfigError, match="resnet18 has no pretrained weights") as caught:
+        resolve_weights(find_backbone("resnet18"), choice, environ={})
+
+    message = str(caught.value)
+    assert all(way in message for way in ("tl pretrain", "--weights none", "--weights FILE"))
+    assert caught.value.exit_code == 2
+
+
+def test_a_classic_is_at_hand_only_where_its_weights_are(tmp_path: Path) -> None:
+    classic = find_backbone("resnet18")
+    environ = {"KERAS_HOME": str(tmp_path), "TL_WEIGHTS_DIR": str(tmp_path)}
+    assert weights_at_hand(classic, environ=environ) is None
+    assert local_weights(classic, environ=environ) is None
+    assert classic not in backbones_at_hand(environ=environ)
+
+    (tmp_path / "resnet18.npz").write_bytes(CONTENT)
+
+    assert weights_at_hand(classic, environ=environ) == tmp_path / "resnet18.npz"
+    assert classic in backbones_at_hand(environ=environ)
+    found = resolve_weights(classic, "auto", environ=environ)
+    assert found == local_weights(classic, environ=environ)
+    assert (found.kind, found.path) == ("file", tmp_path / "resnet18.npz")
+    with pytest.raises(ConfigError, match="no pretrained weights"):
+        resolve_weights(classic, "imagenet", environ=environ)
+    # Another activation makes another network, whose weights are another file.
+    assert weights_at_hand(find_backbone("resnet18:activation=elu"), environ=environ) is None
+
+
 def test_local_weights_are_checked_and_never_downloaded(tmp_path: Path) -> None:
     environ = {"KERAS_HOME": str(tmp_path)}
     row = find_backbone("vgg16")

@@ -25,6 +25,8 @@ def test_json_lists_every_backbone_and_its_files(
     smallest = next(row for row in rows if row["name"] == "mobilenet_0.25")
     assert (smallest["weights_path"], smallest["weights_bytes"]) == (str(here), 7)
     assert smallest["imagenet_files"][0] == "mobilenet_2_5_224_tf_no_top.h5"
+    classic = next(row for row in rows if row["name"] == "resnet18")
+    assert (classic["imagenet_files"], classic["imagenet_url"]) == ([], None)
 
 
 def test_table_has_a_line_for_every_backbone(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -33,6 +35,9 @@ def test_table_has_a_line_for_every_backbone(monkeypatch: pytest.MonkeyPatch) ->
     lines = CliRunner().invoke(zoo, [], catch_exceptions=False).stdout.splitlines()
 
     assert all(any(line.split()[:1] == [name] for line in lines) for name in BACKBONES)
+    classics = [line for line in lines if line.split()[:1] in (["alexnet"], ["resnet18"])]
+    assert all(line.rstrip().endswith("none published") for line in classics)
+    assert len(classics) == 2
 
 
 def test_the_list_needs_no_tensorflow_and_no_patience() -> None:
