@@ -5,7 +5,7 @@ import io
 import re
 from pathlib import Path
 
-from tl.zoo.backbones import BACKBONES
+from tl.zoo.backbones import BACKBONES, find_backbone
 
 PAGE = (Path(__file__).parents[3] / "docs" / "zoo.md").read_text()
 
@@ -26,6 +26,23 @@ def test_sizes_on_the_page_are_those_of_the_table() -> None:
     for name, pixels, smallest in rows:
         backbone = BACKBONES[name]
         assert (backbone.image_size[0], backbone.minimum_size) == (int(pixels), int(smallest))
+
+
+def test_every_classic_is_on_the_page_with_its_sizes() -> None:
+    row = re.compile(r"^\| `([a-z0-9_]+)` \| [^|]+ \d{4} \|.*\| (\d+) \| (\d+) \|$", re.MULTILINE)
+    rows = {name: (int(pixels), int(smallest)) for name, pixels, smallest in row.findall(PAGE)}
+
+    assert rows == {
+        backbone.name: (backbone.image_size[0], backbone.minimum_size)
+        for backbone in BACKBONES.values()
+        if backbone.classic
+    }
+
+
+def test_options_on_the_page_are_taken() -> None:
+    (named,) = re.findall(r"--backbone (\S+:\S+)$", PAGE, re.MULTILINE)
+
+    assert find_backbone(named).style != find_backbone("alexnet").style
 
 
 def test_the_example_prints_what_it_says() -> None:

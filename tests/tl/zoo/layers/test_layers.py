@@ -1,5 +1,7 @@
 """The layers compute their formulas, their gradients are the finite differences, they survive."""
 
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,6 +11,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from numpy.typing import NDArray
+from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
 
 from tl.errors import ConfigError
 from tl.zoo.layers.grouped import GroupedConv2D
@@ -184,3 +187,29 @@ def test_layers_survive_saving_and_their_networks_take_weights_by_name(
     load_backbone_weights(loaded, tmp_path / "x.keras")
     for one, found in zip(expected, keras.tree.flatten(loaded(maps())), strict=True):
         np.testing.assert_allclose(found, one, rtol=1e-5, atol=1e-6)
+
+
+def test_groups_are_exported_as_plain_convolutions_that_run_alone(tmp_path: Path) -> None:
+    inputs = keras.Input((7, 6, 6))
+    grouped = GroupedConv2D(4, 3, groups=2, use_bias=False)(inputs)
+    outputs = keras.layers.ReLU()(keras.layers.BatchNormalization()(grouped))
+    model = keras.Model(inputs, outputs)
+    x = maps().astype(np.float32)
+
+    model.export(tmp_path / "saved", verbose=False)
+
+    program = (
+        "import sys; sys.modules['keras'] = sys.modules['tl'] = None; import numpy as np; "
+        "import tensorflow as tf; folder = sys.argv[1]; "
+        "loaded = tf.saved_model.load(folder + '/saved'); "
+        "np.save(folder + '/y.npy', loaded.serve(tf.constant(np.load(folder + '/x.npy'))))"
+    )
+    np.save(tmp_path / "x.npy", x)
+    subprocess.run([sys.executable, "-c", program, str(tmp_path)], check=True, timeout=120)
+    np.testing.assert_allclose(np.load(tmp_path / "y.npy"), model(x), rtol=1e-5, atol=1e-5)
+    saved = SavedModel.FromString((tmp_path / "saved" / "saved_model.pb").read_bytes())
+    functions = saved.meta_graphs[0].graph_def.library.function
+    compiled = [one for one in functions if one.attr["_XlaMustCompile"].b]
+    convolutions = [node for one in functions for node in one.node_def if node.op == "Conv2D"]
+    assert not compiled
+    assert len(convolutions) % 2 == 0 < len(convolutions)
