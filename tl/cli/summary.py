@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     help="Pictures at a time, for the memory.",
 )  # fmt: skip
 @click.option(
-    "--features", is_flag=True, help="The backbone as tl uses it, without the paper's classifier."
+    "--features", is_flag=True, help="What a head is put on, in place of the paper's classifier."
 )
 @click.option("--markdown", "form", flag_value="markdown", help="Print a table in Markdown.")
 @click.option("--json", "form", flag_value="json", help="Print all figures as JSON.")

@@ -17,13 +17,15 @@ def convolved(picture: NDArray[Any], kernel: NDArray[Any]) -> NDArray[np.float32
     layer = keras.layers.Conv2D(1, kernel.shape, use_bias=False)
     layer.build((None, *picture.shape, 1))
     layer.set_weights([kernel[:, :, None, None]])
-    return np.asarray(layer(picture[None, :, :, None].astype("float32")))[0, :, :, 0]
+    found = np.asarray(layer(picture[None, :, :, None].astype("float32")))
+    only: NDArray[np.float32] = found[0, :, :, 0]
+    return only
 
 
 def grey_photograph() -> NDArray[np.float32]:
     """The temple that comes with scikit-learn, (427, 640), 0 to 255."""
     photograph: NDArray[np.uint8] = load_sample_image("china.jpg")
-    return photograph.mean(axis=-1).astype("float32")
+    return photograph.mean(axis=-1).astype(np.float32)
 
 
 def test_the_5x5_image_of_the_lectures() -> None:

@@ -68,11 +68,10 @@ def test_vgg16_has_138_million_parameters(vgg16: Network) -> None:
 
 
 def test_vgg16_activations(vgg16: Network) -> None:
-    # CS231n's notes give each row's memory (150K, 3.2M, 3.2M, 800K, ... 1000) and say "TOTAL memory:
-    # 24M * 4 bytes ~= 93MB / image", the slides 96MB. Its own rows add up to 15.2 million, 61 MB
-    # (of 1,000,000 bytes), which is what is counted here. Were each ReLU kept beside the
-    # convolution that it follows, as where memory is not shared, it would be 28.8 million. 24 is
-    # neither, only in between.
+    # CS231n's notes give each row's memory (150K, 3.2M, 3.2M, 800K, ... 1000) and say "TOTAL
+    # memory: 24M * 4 bytes ~= 93MB / image", the slides 96MB. Its own rows add up to 15.2 million,
+    # 61 MB of 1,000,000 bytes, which is what is counted here. Were each ReLU kept beside the
+    # convolution that it follows, it would be 28.8 million. 24 is neither.
     rows_in_thousands = [150, 3200, 3200, 800, 1600, 1600, 400, 800, 800, 800, 200, 400, 400, 400,
                          100, 100, 100, 100, 25, 4.096, 4.096, 1]  # fmt: skip
     own_rows = [vgg16.layers[0], *computing(vgg16)]
