@@ -24,8 +24,8 @@ def convolved(picture: NDArray[Any], kernel: NDArray[Any]) -> NDArray[np.float32
 
 def grey_photograph() -> NDArray[np.float32]:
     """The temple that comes with scikit-learn, (427, 640), 0 to 255."""
-    photograph: NDArray[np.uint8] = load_sample_image("china.jpg")
-    return photograph.mean(axis=-1).astype(np.float32)
+    photograph: NDArray[np.float32] = load_sample_image("china.jpg").mean(axis=-1, dtype="float32")
+    return photograph
 
 
 def test_the_5x5_image_of_the_lectures() -> None:
