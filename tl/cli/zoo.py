@@ -1,24 +1,160 @@
-"""`tl zoo`: the backbones, and whose weights are on this machine."""
+"""`tl zoo`: the backbones, whose weights are on this machine, and some beside each other."""
 
 import json
 import os
-from typing import Any
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from tl.zoo.backbones import BACKBONES, Backbone
+from tl.cli.whole_table import print_whole
+from tl.errors import ConfigError
+from tl.zoo.backbones import BACKBONES, Backbone, find_backbone
+from tl.zoo.imagenet_accuracy import MILESTONES, SOURCE
 from tl.zoo.weights import weights_at_hand
 
+if TYPE_CHECKING:
+    from pipelines.compare_backbones import Compared
 
-@click.command()
+PICTURES = (".png", ".svg")
+
+
+@click.group(invoke_without_command=True)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, one object a backbone.")
-def zoo(as_json: bool) -> None:
+@click.pass_context
+def zoo(context: click.Context, as_json: bool) -> None:
     """List the backbones, their size, and whether their weights are here."""
+    if context.invoked_subcommand is not None:
+        return
     rows = [_describe(backbone) for backbone in BACKBONES.values()]
     if as_json:
         click.echo(json.dumps(rows, indent=2))
     else:
         _print_table(rows)
+
+
+@zoo.command()
+@click.argument("names", nargs=-1)
+@click.option(
+    "--measure", is_flag=True,
+    help="Run each with random weights, and say how many pictures a second it takes here.",
+)  # fmt: skip
+@click.option(
+    "--picture", type=click.Path(path_type=Path), metavar="FILE",
+    help="Draw accuracy against multiply-adds and parameters: FILE.png or FILE.svg.",
+)  # fmt: skip
+@click.option("--markdown", "form", flag_value="markdown", help="Print a table in Markdown.")
+@click.option("--json", "form", flag_value="json", help="Print all figures as JSON.")
+def compare(names: tuple[str, ...], measure: bool, picture: Path | None, form: str | None) -> None:
+    """Compare networks by accuracy, multiply-adds, parameters and memory.
+
+    NAMES are those of `tl zoo`; without any, all. Accuracy is what Keras publishes of its weights,
+    and a dash where it publishes none. Each network is that of its paper, with its classes.
+    """
+    backbones = [find_backbone(name) for name in dict.fromkeys(names)] or [*BACKBONES.values()]
+    if picture is not None:
+        _check_picture(picture)
+    from tl.cli.quiet import start_keras
+
+    start_keras()
+    from pipelines.compare_backbones import compare_backbones
+
+    rows = compare_backbones(
+        backbones, measure=measure, say=lambda line: click.echo(line, err=True)
+    )
+    if picture is not None:
+        _draw(rows, picture)
+    if form == "json":
+        click.echo(json.dumps(_compared_json(rows), indent=2))
+    else:
+        _print_compared(rows, measure=measure, in_markdown=form == "markdown")
+
+
+def _check_picture(file: Path) -> None:
+    if file.suffix.lower() not in PICTURES:
+        raise ConfigError(f"--picture {file}: give a name that ends in .png or .svg")
+    if not file.absolute().parent.is_dir():
+        raise ConfigError(f"--picture {file}: there is no folder {file.absolute().parent}")
+
+
+def _draw(rows: "Sequence[Compared]", file: Path) -> None:
+    from tl.report.bubble_chart import Bubble, bubble_chart
+
+    bubbles = [
+        Bubble(
+            name=row.name,
+            multiply_adds=row.multiply_adds,
+            accuracy=row.top_1,
+            parameters=row.parameters,
+        )
+        for row in rows
+        if row.top_1 is not None
+    ]
+    if not bubbles:
+        raise ConfigError(
+            f"--picture {file}: no accuracy is published of any of these, so that there is "
+            "nothing to draw; name others, such as resnet50"
+        )
+    try:
+        file.write_bytes(bubble_chart(bubbles, file.suffix.lower()[1:], SOURCE))
+    except OSError as error:
+        raise ConfigError(f"--picture {file} cannot be written: {error.strerror}") from error
+    left_out = [row.name for row in rows if row.top_1 is None]
+    without = f" without {', '.join(left_out)}: no published accuracy" if left_out else ""
+    click.echo(f"drew {file}{without}", err=True)
+
+
+def _compared_json(rows: "Sequence[Compared]") -> dict[str, Any]:
+    from dataclasses import asdict
+
+    return {
+        "accuracy_source": SOURCE,
+        "backbones": [row.to_dict() for row in rows],
+        "milestones": [asdict(one) for one in MILESTONES],
+    }
+
+
+def _print_compared(rows: "Sequence[Compared]", *, measure: bool, in_markdown: bool) -> None:
+    titles = ["backbone", "pixels", "top-1 %", "top-5 %", "multiply-adds (M)", "parameters",
+              "MB to run"]  # fmt: skip
+    if measure:
+        titles += ["pictures/s at 1", "at 32"]
+    cells = [_compared_cells(row, measure=measure) for row in rows]
+    if in_markdown:
+        lines = [titles, ["---", *["---:"] * (len(titles) - 1)], *cells]
+        for line in lines:
+            click.echo(f"| {' | '.join(line)} |")
+        return
+    from rich.table import Table
+
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for number, title in enumerate(titles):
+        table.add_column(title, justify="right" if number else "left", no_wrap=True)
+    for line in cells:
+        table.add_row(*line)
+    print_whole(table)
+    click.echo(f"\nAccuracy: {SOURCE}; a dash where none is published.")
+    click.echo("Winners of the ImageNet challenge, top-5 error in %:")
+    for one in MILESTONES:
+        click.echo(f"  {one.when:<12}{one.what:<24}{one.top_5_error:>5}   {one.exact}")
+
+
+def _compared_cells(row: "Compared", *, measure: bool) -> list[str]:
+    height, width = row.image_size
+    cells = [
+        row.name,
+        f"{height}" if height == width else f"{height}x{width}",
+        "-" if row.top_1 is None else f"{row.top_1:.1f}",
+        "-" if row.top_5 is None else f"{row.top_5:.1f}",
+        f"{row.multiply_adds / 1e6:,.1f}",
+        f"{row.parameters:,}",
+        f"{row.forward_bytes / 1024**2:,.0f}",
+    ]
+    if measure:
+        cells += [f"{speed:,.3g}" if speed < 100 else f"{speed:,.0f}"
+                  for speed in row.pictures_per_second.values()]  # fmt: skip
+    return cells
 
 
 def _describe(backbone: Backbone) -> dict[str, Any]:

@@ -1,0 +1,191 @@
+"""What is drawn of a network: a box for each layer that computes, in levels from picture to scores.
+
+Receives the layers, gives boxes with their places and the lines between them; `network_diagram`
+draws them. Layers that work value by value (normalisation, activation, padding, dropout) are
+named within the box that they follow.
+
+Source of the layout: Sugiyama, Tagawa and Toda 1981, "Methods for visual understanding of
+hierarchical system structures": levels by the longest way, places in a level by the mean of the
+parents', and long lines led through levels by places of their own.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from tl.zoo.summary.network import Layer
+
+_GAP = 16
+_LEVEL_GAP = 18
+_LANE = 12
+"""Pixels that a line takes that passes a level."""
+_JOINS = {"Add": "+", "Concatenate": "concatenate", "Multiply": "×"}
+
+
+@dataclass(slots=True, kw_only=True)
+class Box:
+    """One box, or with no layers the place where a line passes a level.
+
+    Attributes:
+        layers: the first is what the box is; the others follow it value by value.
+        parents: indices of boxes.
+        level: 0 for the picture.
+        x: of its middle, in pixels of the drawing.
+        y: of its top.
+        width: by the logarithm of its channels.
+        height: by the logarithm of its resolution.
+    """
+
+    layers: list[Layer]
+    parents: list[int]
+    level: int = 0
+    x: float = 0.0
+    y: float = 0.0
+    width: float = float(_LANE)
+    height: float = 0.0
+    order: float = field(default=0.0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Graph:
+    """Boxes with their places.
+
+    Attributes:
+        boxes: those without layers are the bends of lines.
+        width: of the drawing in pixels.
+        height: likewise.
+        resolutions: (text, y) where the maps become smaller.
+    """
+
+    boxes: tuple[Box, ...]
+    width: float
+    height: float
+    resolutions: tuple[tuple[str, float], ...]
+
+
+def graph_of(layers: Sequence[Layer]) -> Graph:
+    """Return what is drawn."""
+    boxes = _boxes(layers)
+    for box in boxes:
+        box.level = 1 + max((boxes[one].level for one in box.parents), default=-1)
+        box.width, box.height = _extent(box.layers[0])
+    boxes = _with_bends(boxes)
+    levels: list[list[Box]] = [[] for _ in range(1 + max(box.level for box in boxes))]
+    for box in boxes:
+        levels[box.level].append(box)
+    width = max(_width(level) for level in levels)
+    y = 0.0
+    resolutions: list[tuple[str, float]] = []
+    for level in levels:
+        for box in level:
+            box.order = _mean([boxes[one].x for one in box.parents], width / 2)
+        level.sort(key=lambda box: box.order)
+        x = (width - _width(level)) / 2
+        for box in level:
+            box.x, box.y = x + box.width / 2, y
+            x += box.width + _GAP
+        shown = _resolution(level)
+        if shown and (not resolutions or resolutions[-1][0] != shown):
+            resolutions.append((shown, y))
+        tallest = max(box.height for box in level)
+        for box in level:
+            if not box.layers:
+                box.height = tallest
+        y += tallest + _LEVEL_GAP
+    return Graph(
+        boxes=tuple(boxes), width=width, height=y - _LEVEL_GAP, resolutions=tuple(resolutions)
+    )
+
+
+def shown_title(box: Box) -> str:
+    """Return the first line in a box: what it does, in as few letters as there is room for."""
+    layer = box.layers[0]
+    if layer.kind == "InputLayer":
+        return "picture"
+    window, channels = layer.window, layer.output_shape[-1]
+    if window is not None and window.whole:
+        return "global pooling"
+    if window is not None:
+        kernel = f"{window.kernel[0]}x{window.kernel[1]}"
+        stride = f" /{max(window.stride)}" if max(window.stride) > 1 else ""
+        kind = " pool" if layer.pool_operations else f", {channels}"
+        return f"{kernel}{stride}{kind}"
+    if layer.multiply_adds:
+        return f"dense, {channels}"
+    return _JOINS.get(layer.kind, layer.kind)
+
+
+def shown_rest(box: Box) -> str:
+    """Return the second line: what follows value by value."""
+    words: list[str] = []
+    for layer in box.layers:
+        if layer.kind in ("BatchNormalization", "LayerNormalization"):
+            words.append("norm")
+        elif layer.kind == "LocalResponseNormalization":
+            words.append("LRN")
+        elif layer.activation:
+            words.append(layer.activation)
+        elif layer.kind == "ReLU":
+            words.append("relu")
+        elif "Dropout" in layer.kind:
+            words.append("dropout")
+    return " ".join(dict.fromkeys(words))
+
+
+def _boxes(layers: Sequence[Layer]) -> list[Box]:
+    boxes: list[Box] = []
+    at: dict[str, int] = {}
+    for layer in layers:
+        parents = [at[name] for name in layer.inputs]
+        if parents and not _has_box(layer):
+            boxes[parents[0]].layers.append(layer)
+            at[layer.name] = parents[0]
+            continue
+        at[layer.name] = len(boxes)
+        boxes.append(Box(layers=[layer], parents=list(dict.fromkeys(parents))))
+    return boxes
+
+
+def _has_box(layer: Layer) -> bool:
+    return bool(
+        layer.multiply_adds or layer.pool_operations or len(layer.inputs) != 1
+    )  # fmt: skip
+
+
+def _extent(layer: Layer) -> tuple[float, float]:
+    shape = layer.output_shape
+    side = max(shape[:-1], default=1)
+    return 44 + 15 * math.log2(max(shape[-1], 1)), 28 + 3 * math.log2(max(side, 1))
+
+
+def _with_bends(boxes: list[Box]) -> list[Box]:
+    """Lead every line that passes levels through a place in each of them."""
+    count = len(boxes)
+    bends: dict[tuple[int, int], int] = {}
+    for at in range(count):
+        box = boxes[at]
+        for number, parent in enumerate(box.parents):
+            last = parent
+            # Lines from one box share their bends.
+            for level in range(boxes[parent].level + 1, box.level):
+                if (parent, level) not in bends:
+                    bends[parent, level] = len(boxes)
+                    boxes.append(Box(layers=[], parents=[last], level=level))
+                last = bends[parent, level]
+            box.parents[number] = last
+    return boxes
+
+
+def _width(level: Sequence[Box]) -> float:
+    return sum(box.width for box in level) + _GAP * (len(level) - 1)
+
+
+def _mean(values: Sequence[float], otherwise: float) -> float:
+    return sum(values) / len(values) if values else otherwise
+
+
+def _resolution(level: Sequence[Box]) -> str:
+    """Return the largest map of a level; none where it has but lines and vectors."""
+    shapes = [box.layers[0].output_shape for box in level if box.layers]
+    maps = [shape[:2] for shape in shapes if len(shape) == 3 and max(shape[:2]) > 1]
+    return "x".join(map(str, max(maps))) if maps else ""
