@@ -1,6 +1,7 @@
 """Every backbone can be described: as Keras counts it, to its last layer, as a drawing.
 
-The default run takes one row of each way to be built; `-m slow` takes them all.
+The default run takes one row of each way to be built; `-m slow` takes the largest and deepest,
+`-m soak` them all.
 """
 
 import gc
@@ -16,6 +17,8 @@ from tl.zoo.summary.networks import unallocated_network
 
 QUICK = ("tl_small", "mobilenet_v3_small", "efficientnet_b0", "vgg16", "convnext_tiny", "googlenet",
          "allconv")  # fmt: skip
+LARGE = ("efficientnet_v2_l", "convnext_xlarge", "nasnet_large", "inception_resnet_v2", "resnet152",
+         "inception_v4", "densenet201", "xception", "resnext50")  # fmt: skip
 
 
 @pytest.fixture(autouse=True)
@@ -26,9 +29,15 @@ def _forget_models() -> Iterator[None]:
 
 
 @pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=() if name in QUICK else pytest.mark.slow)
-             for name in BACKBONES],
-)  # fmt: skip
+    "name",
+    [
+        pytest.param(
+            name,
+            marks=() if name in QUICK else pytest.mark.slow if name in LARGE else pytest.mark.soak,
+        )
+        for name in BACKBONES
+    ],
+)
 def test_backbone_is_described_as_it_is(name: str) -> None:
     row = find_backbone(name)
 
@@ -44,7 +53,7 @@ def test_backbone_is_described_as_it_is(name: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("options", ["activation=maxout", "normalisation=batch,dropout=0"])
+@pytest.mark.parametrize("options", ["activation=maxout", "normalisation=batch,groups=2"])
 def test_options_of_a_classic_are_described(options: str) -> None:
     row = find_backbone(f"alexnet:{options}")
 

@@ -14,7 +14,7 @@ from tl.zoo.classic.style import PAPER_STYLES
 
 QUICK = ("lenet5", "alexnet", "zfnet")
 # These take a minute or two each; what they are made of is in the others, too.
-LONG = ("plain34", "resnet34", "resnext50", "inception_v4")
+LONG = ("googlenet", "plain34", "resnet34", "resnext50", "inception_v4")
 CLASSES = 4
 
 
@@ -64,7 +64,7 @@ def losses_of(model: keras.Model, pictures: Any) -> list[float]:
     return [float(loss(LABELS[: len(pictures)], outputs[key])) for key in LOSS_WEIGHTS]
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_auxiliary_classifiers_learn_with_googlenet_and_are_gone_when_it_is_used() -> None:
     keras.utils.set_random_seed(0)
     pictures = blobs(65)[:8]
