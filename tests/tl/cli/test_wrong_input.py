@@ -119,6 +119,16 @@ CASES: dict[str, tuple[Prepare, int, tuple[str, ...]]] = {
     ),
     "output among the pictures": (inside_the_dataset, 2, ("good/cats", "outside of the dataset")),
     "output without a name": (good("--output", ""), 2, ("output = ''",)),
+    "weights that nobody publishes, even for a dry run": (
+        good("--backbone", "resnet18", "--dry-run"),
+        2,
+        ("resnet18 has no pretrained weights", "tl pretrain", "--weights none"),
+    ),
+    "unknown option of a backbone": (
+        good("--backbone", "alexnet:activation=relo", "--weights", "none"),
+        2,
+        ("no activation 'relo'", "did you mean 'relu'"),
+    ),
     "unknown backbone": (good("--backbone", "resnet5"), 2, ("resnet5", "did you mean 'resnet50'")),
     "unknown weights": (
         good("--backbone", "tl_small", "--weights", "imagnet"), 2, ("imagnet", "'imagenet'"),

@@ -48,7 +48,7 @@ def test_too_small_an_image_is_refused_with_the_minimum(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["tl_small", "vgg16"])
+@pytest.mark.parametrize("name", ["tl_small", "vgg16", "googlenet"])
 def test_jax_gives_the_same_features(name: str, tmp_path: Path) -> None:
     model = build_backbone(find_backbone(name), (64, 48))
     save_backbone_npz(model, tmp_path / "x.npz")
