@@ -44,7 +44,7 @@ def test_backbone_is_described_as_it_is(name: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("options", ["activation=maxout", "normalisation=batch,dropout=0"])
+@pytest.mark.parametrize("options", ["activation=maxout", "normalisation=batch"])
 def test_options_of_a_classic_are_described(options: str) -> None:
     row = find_backbone(f"alexnet:{options}")
 
