@@ -74,7 +74,8 @@ def resolutions(layers: Sequence[Layer]) -> list[Resolution]:
             parameters=_share([one.parameters.total for one in group], layers, "parameters"),
             activations=_share([_own_elements(one) for one in group], layers, "activations"),
         )
-        for shown, group in groups.items()
+        # Gates of one value a channel come between the maps; they stand at the end.
+        for shown, group in sorted(groups.items(), key=lambda item: item[0] == "vectors")
     ]
 
 

@@ -4,6 +4,7 @@ Inside ``keras.StatelessScope`` Keras creates variables without values, to fill 
 here they are never filled. VGG-16 takes 25 ms and no megabyte in place of 553.
 """
 
+from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -12,17 +13,23 @@ from keras.src.backend.common import global_state
 
 _WAITING = "uninitialized_variables"
 """Where Keras keeps the variables that the next scope to end would allocate."""
+_NAMES = "object_name_uids"
+"""Where Keras counts the names that it has given, as in ``add_3``."""
 
 
 @contextmanager
 def unallocated() -> Iterator[None]:
     """Build in this context what is only to be looked at: names, shapes, the graph.
 
-    A network that was built here cannot run.
+    A network that was built here cannot run. Its names are those of the first network of a
+    process, and later networks are named as if it had never been.
     """
-    before = list(global_state.get_global_attribute(_WAITING) or ())
+    waiting = list(global_state.get_global_attribute(_WAITING) or ())
+    names = global_state.get_global_attribute(_NAMES)
+    global_state.set_global_attribute(_NAMES, defaultdict(int))
     try:
         with keras.StatelessScope(initialize_variables=False):
             yield
     finally:
-        global_state.set_global_attribute(_WAITING, before)
+        global_state.set_global_attribute(_WAITING, waiting)
+        global_state.set_global_attribute(_NAMES, defaultdict(int) if names is None else names)

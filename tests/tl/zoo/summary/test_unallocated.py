@@ -76,3 +76,15 @@ def test_a_size_or_channels_that_no_network_takes_are_refused() -> None:
     with pytest.raises(ConfigError, match="as a backbone vgg16 takes RGB"):
         unallocated_network(vgg, channels=1, features=True)
     assert unallocated_network(find_backbone("lenet5"), channels=1).count_params() == 61_706
+
+
+def test_names_do_not_depend_on_what_was_built_before() -> None:
+    with unallocated():
+        first = keras.layers.Dense(1).name
+    before = keras.layers.Dense(1).name
+    with unallocated():
+        second = keras.layers.Dense(1).name
+    after = keras.layers.Dense(1).name
+
+    assert first == second == "dense"
+    assert after == f"dense_{int(before.partition('_')[2] or 0) + 1}"
