@@ -82,10 +82,23 @@ def test_most_daisies_are_called_daisy(shared_folder: Path) -> None:
     )
     model = keras.Model(raw, network(scale_pixels(raw, "tf")))
 
-    predicted = np.asarray(model(images, training=False)).argmax(axis=1)
+    ranked = np.asarray(model(images, training=False)).argsort(axis=1)[:, ::-1]
 
-    # 0.687 of 150 (SOURCES.md beside the weights); 24 pictures spread by 0.095.
-    assert (predicted == daisy).mean() > 0.5
+    # 0.687 of 150, and 0.813 among the first five (SOURCES.md beside the weights); 24 pictures
+    # spread by 0.095.
+    assert (ranked[:, 0] == daisy).mean() > 0.5
+    assert (ranked[:, :5] == daisy).any(axis=1).mean() > 0.6
+    # Nobody takes a daisy for a lorry: what comes next are flowers and who sits on them.
+    names = {classes[str(index)][1] for index in ranked[:, :2].ravel().tolist()}
+    assert {"bee", "daisy"} <= names
+
+
+@pytest.mark.parametrize("name", ["mobilenet_0.25", "mobilenet_v2_0.35"])
+def test_network_built_twice_from_a_file_says_the_same(name: str, shared_folder: Path) -> None:
+    one, other = (
+        features(find_backbone(name), "imagenet", shared_folder / "weights") for _ in range(2)
+    )
+    np.testing.assert_array_equal(one, other)
 
 
 def test_other_width_is_refused(shared_folder: Path) -> None:
