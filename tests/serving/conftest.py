@@ -182,10 +182,11 @@ class RunningServer:
         except urllib.error.HTTPError as error:
             with error:
                 status, content = error.code, error.read()
+        text = content.decode(errors="replace")  # strings of a model come back as they are
         try:
-            return status, json.loads(content)
+            return status, json.loads(text)
         except ValueError:
-            return status, content.decode()
+            return status, text
 
     def end(self, number: int = signal.SIGTERM) -> int:
         self.process.send_signal(number)
