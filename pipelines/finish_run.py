@@ -153,8 +153,10 @@ def _is_told(version: Path, told: list[Event]) -> bool:
 
     The number of one that was deleted may have been given again.
     """
-    written = read_manifest(version).get("exported")
-    since = datetime.datetime.fromisoformat(written).timestamp() - 1 if written else 0
+    since = 0.0  # of a version that does not say when it was written
+    with contextlib.suppress(ValueError, TypeError, KeyError):
+        written = datetime.datetime.fromisoformat(read_manifest(version)["exported"])
+        since = written.timestamp() - 1
     return any(
         Path(event["path"]).parts[-2:] == version.parts[-2:] and event["time_ms"] / 1000 >= since
         for event in told

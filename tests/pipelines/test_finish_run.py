@@ -150,6 +150,10 @@ def test_number_of_a_deleted_version_that_is_given_again_is_told_of_again(
     later = datetime.datetime.now(datetime.UTC) + datetime.timedelta(seconds=30)
     path.write_text(json.dumps({**json.loads(path.read_text()), "exported": later.isoformat()}))
     assert unsent_runs() == [Path("runs") / folder.name]
+    for damaged in ("yesterday", 7, None):
+        facts = {**json.loads(path.read_text()), "exported": damaged}
+        path.write_text(json.dumps(facts))
+        assert unsent_runs() == []
 
 
 def test_export_of_a_finished_run_that_is_killed_after_publishing_is_found(

@@ -142,7 +142,9 @@ def _labels(rows: list[RunRow]) -> Labels:
 
 
 def _output(row: RunRow) -> str:
-    return str(value_of(row, "output"))
+    """Return the folder of a run's models; beside runs/ where both were moved."""
+    output = str(value_of(row, "output"))
+    return output if Path(output).is_dir() else "models"
 
 
 def _labels_of(row: RunRow, labels: Labels) -> list[str]:
