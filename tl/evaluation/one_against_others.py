@@ -36,16 +36,18 @@ def average_precision_of(scores: Floats, true: NDArray[np.bool_]) -> Figure:
     one counts.
     """
     order = np.argsort(-scores, kind="stable")
-    last_of_equals = np.flatnonzero(np.diff(scores[order], append=-np.inf))
-    is_true = true[order]
+    ends = np.append(np.flatnonzero(np.diff(scores[order])), len(scores) - 1)
+    right = np.flatnonzero(true[order])
+    end_of = ends[np.searchsorted(ends, right)]  # of the equal scores that each belongs to
+    last_right = np.searchsorted(right, end_of, side="right") - 1
 
     def figure(weights: Any) -> Any:
         counted = weights[:, order]
-        found = np.cumsum(counted * is_true, axis=1)[:, last_of_equals]
-        looked_at = np.maximum(np.cumsum(counted, axis=1)[:, last_of_equals], 1)
-        gained = np.diff(found, prepend=0, axis=1)
+        looked_at = np.maximum(np.cumsum(counted, axis=1)[:, end_of], 1)
+        hits = counted[:, right]
+        found = np.cumsum(hits, axis=1)
         with np.errstate(invalid="ignore"):
-            return (gained * found / looked_at).sum(axis=1) / found[:, -1]
+            return (hits * found[:, last_right] / looked_at).sum(axis=1) / hits.sum(axis=1)
 
     return figure
 
@@ -61,16 +63,18 @@ def roc_auc_of(scores: Floats, true: NDArray[np.bool_]) -> Figure:
     and McNeil 1982); NaN where no true one counts, or no other.
     """
     order = np.argsort(scores, kind="stable")
-    first_of_equals = np.flatnonzero(np.diff(scores[order], prepend=-np.inf))
-    is_true = true[order]
+    firsts = np.append(0, np.flatnonzero(np.diff(scores[order])) + 1)
+    right, others = np.flatnonzero(true[order]), np.flatnonzero(~true[order])
+    group = np.searchsorted(firsts, right, side="right") - 1
+    ends = np.append(firsts[1:], len(scores))
+    # How many others lie below the equal scores that each true one belongs to, and up to their end.
+    below, up_to = (np.searchsorted(others, edge[group]) for edge in (firsts, ends))
 
     def figure(weights: Any) -> Any:
-        counted = weights[:, order]
-        right = np.add.reduceat(counted * is_true, first_of_equals, axis=1)
-        others = np.add.reduceat(counted * ~is_true, first_of_equals, axis=1)
-        lower = np.cumsum(others, axis=1) - others
-        pairs = right.sum(axis=1) * others.sum(axis=1)
+        hits, misses = weights[:, order[right]], weights[:, order[others]]
+        passed = np.cumsum(np.pad(misses, ((0, 0), (1, 0))), axis=1)
+        pairs = hits.sum(axis=1) * passed[:, -1]
         with np.errstate(invalid="ignore", divide="ignore"):
-            return (right * (lower + others / 2)).sum(axis=1) / pairs
+            return (hits * (passed[:, below] + passed[:, up_to]) / 2).sum(axis=1) / pairs
 
     return figure
