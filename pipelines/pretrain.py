@@ -36,8 +36,9 @@ from tl.training.progress import Listener
 from tl.training.standing import CheckpointWriter, Standing, restore_variables, standing_of
 from tl.training.updates import Updater
 from tl.training.variables import restore_training_arrays, training_arrays
-from tl.zoo.backbones import Backbone, find_backbone
+from tl.zoo.backbones import find_backbone
 from tl.zoo.build import build_backbone
+from tl.zoo.classic.googlenet import SMALLEST_WITH_AUXILIARY, with_auxiliary
 from tl.zoo.load import load_backbone_weights, save_backbone_npz
 
 GROWTH_STEPS = 3
@@ -126,7 +127,7 @@ def pretrain(config: PretrainConfig, listener: Listener, command: str) -> Pretra
         command: what was typed, for the provenance.
     """
     began = time.monotonic()
-    row = find_backbone(config.backbone)
+    find_backbone(config.backbone)  # a wrong name ends it before pictures are read
     pictures = read_pictures(config.dataset, ONE_CLASS, cache=cache_folder())
     given = [example.side for example in pictures.examples]
     has_test = "test" in given or "val" in given
@@ -138,10 +139,11 @@ def pretrain(config: PretrainConfig, listener: Listener, command: str) -> Pretra
     held_out = data.side("val", "test")
 
     keras.utils.set_random_seed(config.seed)
-    model = _learn(config, row, training, held_out, listener)
+    model = _learn(config, training, held_out, listener)
     size = (config.image_size, config.image_size)
     with averaged_weights(model):
-        loss, accuracy, top_5 = _measure(model, evaluation_batches(held_out, size, batch_size=256))
+        scores = keras.Model(model.input, model.get_layer("logits").output)
+        loss, accuracy, top_5 = _measure(scores, evaluation_batches(held_out, size, batch_size=256))
         shipped = keras.Model(model.input, model.get_layer("features").output)
         save_backbone_npz(shipped, config.output)
     if config.keep:
@@ -186,7 +188,6 @@ def sides_of(config: PretrainConfig) -> list[tuple[int, int]]:
 
 def _learn(
     config: PretrainConfig,
-    row: Backbone,
     training: Dataset,
     held_out: Dataset,
     listener: Listener,
@@ -205,7 +206,7 @@ def _learn(
     for side, until in sides_of(config):
         if standing.state.step >= until * steps and until < config.epochs:
             continue
-        before, model = model, _network(row, side, len(training.class_names))
+        before, model = model, _network(config, side, len(training.class_names))
         update = Updater(model, _compiling(config, model, steps), standing.micro_batches)
         if before is not None:  # convolutions fit every size
             restore_training_arrays(model, training_arrays(before))
@@ -218,11 +219,25 @@ def _learn(
     return model
 
 
-def _network(row: Backbone, side: int, n_classes: int) -> keras.Model:
+def uses_auxiliary(config: PretrainConfig) -> bool:
+    """Whether GoogLeNet's auxiliary classifiers, which fit one size only, help to train."""
+    return (
+        find_backbone(config.backbone).classic == "googlenet"
+        and config.image_size >= SMALLEST_WITH_AUXILIARY
+        and config.grow_from in (None, config.image_size)
+    )
+
+
+def _network(config: PretrainConfig, side: int, n_classes: int) -> keras.Model:
+    row = find_backbone(config.backbone)
     backbone = build_backbone(row, (side, side))
     # No dropout, which makes worse features to transfer (Kornblith et al. 2019).
     top = keras.layers.Dense(n_classes, dtype="float32", name="logits")
-    return keras.Model(backbone.input, top(backbone.output))
+    model = keras.Model(backbone.input, top(backbone.output))
+    if not uses_auxiliary(config):
+        return model
+    assert row.style is not None
+    return with_auxiliary(model, n_classes, row.style)
 
 
 def _compiling(config: PretrainConfig, model: keras.Model, steps: int) -> Callable[[int], None]:

@@ -9,6 +9,7 @@ import pytest
 
 from tl.data.batches import training_batches
 from tl.errors import ConfigError
+from tl.training.fit import run_phase
 from tl.training.progress import Silent
 from tl.training.standing import CheckpointWriter
 
@@ -38,8 +39,8 @@ def config(pictures: Path, folder: Path, name: str, **changes: Any) -> Any:
 
     return PretrainConfig(
         dataset=str(pictures), output=folder / f"{name}.npz", checkpoint=folder / name,
-        backbone="mobilenet_0.25",
-        **{"image_size": 32, "epochs": 2, "batch_size": 8, "recipe": "light", **changes},
+        **{"backbone": "mobilenet_0.25", "image_size": 32, "epochs": 2, "batch_size": 8,
+           "recipe": "light", **changes},
     )  # fmt: skip
 
 
@@ -160,3 +161,52 @@ def test_output_has_to_be_an_npz_file(pictures: Path, tmp_path: Path) -> None:
 
     with pytest.raises(ConfigError, match=r"give a name that ends with \.npz"):
         PretrainConfig(dataset=str(pictures), output=tmp_path / "a.h5", checkpoint=tmp_path)
+
+
+@pytest.mark.slow
+def test_googlenet_is_trained_with_its_auxiliary_classifiers_and_written_without(
+    pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import pipelines.pretrain
+    from tl.zoo.backbones import find_backbone
+    from tl.zoo.build import build_backbone
+    from tl.zoo.classic.googlenet import AuxiliaryModel
+    from tl.zoo.load import load_backbone_weights
+
+    trained: list[Any] = []
+
+    def noted(model: Any, *further: Any, **options: Any) -> None:
+        trained.append(model)
+        run_phase(model, *further, **options)
+
+    monkeypatch.setattr(pipelines.pretrain, "run_phase", noted)
+    chosen = config(
+        pictures, tmp_path, "one", backbone="googlenet:normalisation=none", image_size=65, epochs=1
+    )
+    done = pipelines.pretrain.pretrain(chosen, Silent(), "")
+
+    (model,) = trained
+    assert isinstance(model, AuxiliaryModel)
+    assert set(model.output) == {"logits", "auxiliary_1", "auxiliary_2"}
+    with np.load(done.weights) as arrays:
+        assert not any("auxiliary" in key for key in arrays)
+    load_backbone_weights(build_backbone(find_backbone("googlenet:normalisation=none")),
+                          done.weights)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"backbone": "googlenet", "image_size": 65}, True),
+        ({"backbone": "googlenet", "image_size": 96, "grow_from": 96}, True),
+        ({"backbone": "googlenet", "image_size": 64}, False),
+        ({"backbone": "googlenet", "image_size": 96, "grow_from": 72}, False),
+        ({"backbone": "resnet18", "image_size": 96}, False),
+    ],
+)
+def test_auxiliary_classifiers_are_those_of_googlenet_at_one_size(
+    changes: Any, expected: bool, tmp_path: Path
+) -> None:
+    from pipelines.pretrain import uses_auxiliary
+
+    assert uses_auxiliary(config(tmp_path, tmp_path, "x", **changes)) == expected

@@ -21,8 +21,37 @@ _INCEPTIONS = {
     "5b": (384, 192, 384, 48, 128, 128),
 }
 
-LOSS_WEIGHTS = {"logits": 1.0, "auxiliary_1": 0.3, "auxiliary_2": 0.3}
-"""Of the three outputs while training; section 5 of the paper."""
+AUXILIARY_WEIGHT = 0.3
+"""Of the loss of each auxiliary classifier while training; section 5 of the paper."""
+SMALLEST_WITH_AUXILIARY = 65
+"""Side in pixels from which the maps of 4a and 4d are the 5x5 that are pooled."""
+
+
+class AuxiliaryModel(keras.Model):  # type: ignore[misc]  # Keras has no types
+    """Model of a dict of logits that learns from all of them and is judged by ``logits``.
+
+    Compile it with the one loss and the metrics of a model of logits, and give it plain labels.
+    The loss of each other output counts ``AUXILIARY_WEIGHT`` in training and not at all beside it.
+    """
+
+    def compute_loss(
+        self,
+        x: Any = None,
+        y: Any = None,
+        y_pred: Any = None,
+        sample_weight: Any = None,
+        training: bool = True,
+    ) -> Any:
+        """Return the loss of ``logits``, and in training a share of those of the others."""
+        loss = super().compute_loss(x, y, y_pred["logits"], sample_weight, training)
+        others = [one for name, one in y_pred.items() if name != "logits"] if training else []
+        for logits in others:
+            loss += AUXILIARY_WEIGHT * super().compute_loss(x, y, logits, sample_weight, training)
+        return loss
+
+    def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> Any:
+        """Return the metrics of ``logits``."""
+        return super().compute_metrics(x, y, y_pred["logits"], sample_weight)
 
 
 def googlenet(
@@ -46,42 +75,6 @@ def googlenet(
 
     Source: Szegedy et al. 2015, "Going deeper with convolutions", table 1.
     """
-    _, _, last = _trunk(pixels, style)
-    features = parts.average(last)
-    return features if classes is None else parts.logits(features, style, classes)
-
-
-def googlenet_in_training(
-    pixels: Any, classes: int, style: Style = PAPER_STYLES["googlenet"]
-) -> tuple[keras.Model, keras.Model]:
-    """Build GoogLeNet with both auxiliary classifiers, and the same layers without them.
-
-    Train the first with a loss for each output, weighted by ``LOSS_WEIGHTS``; then use the second,
-    which has learnt with it. The auxiliary classifiers sit on 4a and 4d: average pooling of 5x5
-    every 3, 128 1x1 convolutions, 1024 units, dropout of 70 %, the classes.
-
-    Args:
-        pixels: Keras input, (batch, height, width, channels), of a fixed size of 65x65 or more.
-        classes: width of each output.
-        style: activation and so on; without dropout there is none in the auxiliary ones, either.
-
-    Returns:
-        Model of a dict of logits, each (batch, classes), with the keys of ``LOSS_WEIGHTS``; and
-        model of the logits alone.
-    """
-    first, second, last = _trunk(pixels, style)
-    logits = parts.logits(parts.average(last), style, classes)
-    outputs = {
-        "logits": logits,
-        "auxiliary_1": _auxiliary(first, style, "auxiliary_1", classes),
-        "auxiliary_2": _auxiliary(second, style, "auxiliary_2", classes),
-    }
-    training = keras.Model(pixels, outputs, name="googlenet_in_training")
-    return training, keras.Model(pixels, logits, name="googlenet")
-
-
-def _trunk(pixels: Any, style: Style) -> tuple[Any, Any, Any]:
-    """Return the maps of 4a, 4d and 5b."""
     check_style("googlenet", style)
     x = parts.conv(pixels, style, "conv1", 64, 7, strides=2, padding=3)
     x = parts.max_pool(x, "pool1", 3, 2, "same")
@@ -90,12 +83,39 @@ def _trunk(pixels: Any, style: Style) -> tuple[Any, Any, Any]:
     x = parts.conv(x, style, "conv2", 192, 3)
     x = parts.local_response(x, style, "norm2")
     x = parts.max_pool(x, "pool2", 3, 2, "same")
-    maps = {}
     for name, filters in _INCEPTIONS.items():
-        x = maps[name] = _inception(x, style, f"inception_{name}", filters)
+        x = _inception(x, style, f"inception_{name}", filters)
         if name in ("3b", "4e"):
             x = parts.max_pool(x, f"pool{name[0]}", 3, 2, "same")
-    return maps["4a"], maps["4d"], maps["5b"]
+    features = parts.average(x)
+    return features if classes is None else parts.logits(features, style, classes)
+
+
+def with_auxiliary(
+    model: keras.Model, classes: int, style: Style = PAPER_STYLES["googlenet"]
+) -> AuxiliaryModel:
+    """Put both auxiliary classifiers on a GoogLeNet, to train it.
+
+    What is trained are the model's own layers: use it afterwards as it was, without them. They sit
+    on 4a and 4d: average pooling of 5x5 every 3, 128 1x1 convolutions, 1024 units, dropout of
+    70 %, the classes.
+
+    Args:
+        model: from pictures of a fixed size of 65x65 or more to logits, (batch, classes).
+        classes: width of each output.
+        style: activation and so on; without dropout there is none in the auxiliary ones, either.
+
+    Returns:
+        Model of a dict of logits, each (batch, classes): ``logits``, ``auxiliary_1`` and
+        ``auxiliary_2``.
+
+    Source: Szegedy et al. 2015, section 5.
+    """
+    outputs = {"logits": model.output}
+    for name, block in (("auxiliary_1", "4a"), ("auxiliary_2", "4d")):
+        maps = model.get_layer(f"inception_{block}_output").output
+        outputs[name] = _auxiliary(maps, style, name, classes)
+    return AuxiliaryModel(model.input, outputs, name="googlenet_in_training")
 
 
 def _inception(x: Any, style: Style, name: str, filters: tuple[int, ...]) -> Any:

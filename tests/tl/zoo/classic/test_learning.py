@@ -9,7 +9,7 @@ import pytest
 
 from tl.zoo.backbones import find_backbone
 from tl.zoo.build import CLASSICS
-from tl.zoo.classic.googlenet import LOSS_WEIGHTS, googlenet_in_training
+from tl.zoo.classic.googlenet import googlenet, with_auxiliary
 from tl.zoo.classic.style import PAPER_STYLES
 
 QUICK = ("lenet5", "alexnet", "zfnet")
@@ -61,7 +61,8 @@ def test_a_classic_learns_32_pictures_by_heart(name: str) -> None:
 def losses_of(model: keras.Model, pictures: Any) -> list[float]:
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     outputs = model(pictures, training=False)
-    return [float(loss(LABELS[: len(pictures)], outputs[key])) for key in LOSS_WEIGHTS]
+    keys = ("logits", "auxiliary_1", "auxiliary_2")
+    return [float(loss(LABELS[: len(pictures)], outputs[key])) for key in keys]
 
 
 @pytest.mark.soak
@@ -69,22 +70,23 @@ def test_auxiliary_classifiers_learn_with_googlenet_and_are_gone_when_it_is_used
     keras.utils.set_random_seed(0)
     pictures = blobs(65)[:8]
     pixels = keras.Input((65, 65, 3))
-    training, inference = googlenet_in_training(
-        pixels, CLASSES, replace(PAPER_STYLES["googlenet"], dropout=0.0)
-    )
+    style = replace(PAPER_STYLES["googlenet"], dropout=0.0)
+    inference = keras.Model(pixels, googlenet(pixels, classes=CLASSES, style=style))
+    training = with_auxiliary(inference, CLASSES, style)
     before = losses_of(training, pictures)
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    training.compile(
-        keras.optimizers.Adam(3e-4), dict.fromkeys(LOSS_WEIGHTS, loss), loss_weights=LOSS_WEIGHTS
-    )
-    labels = dict.fromkeys(LOSS_WEIGHTS, LABELS[:8])
+    training.compile(keras.optimizers.Adam(3e-4), loss, weighted_metrics=["accuracy"])
+    labels = LABELS[:8]
 
-    total = float(training.test_on_batch(pictures, labels, return_dict=True)["loss"])
+    measured = training.test_on_batch(pictures, labels, return_dict=True)
+    trained = training.train_on_batch(pictures, labels, return_dict=True)
     for _ in range(30):
         training.train_on_batch(pictures, labels)
 
-    assert LOSS_WEIGHTS == {"logits": 1.0, "auxiliary_1": 0.3, "auxiliary_2": 0.3}
-    assert total == pytest.approx(before[0] + 0.3 * before[1] + 0.3 * before[2], rel=1e-4)
+    # Section 5 of the paper: "the losses of the auxiliary classifiers were weighted by 0.3".
+    assert trained["loss"] == pytest.approx(before[0] + 0.3 * before[1] + 0.3 * before[2], rel=1e-4)
+    assert measured["loss"] == pytest.approx(before[0], rel=1e-4)
+    assert set(measured) == {"loss", "accuracy"}
     assert all(now < 0.3 * then for now, then in zip(losses_of(training, pictures), before,
                                                      strict=True))  # fmt: skip
     np.testing.assert_array_equal(inference(pictures), training(pictures)["logits"])

@@ -12,7 +12,7 @@ import pytest
 
 from tl.errors import ConfigError
 from tl.zoo.build import CLASSICS
-from tl.zoo.classic.googlenet import googlenet_in_training
+from tl.zoo.classic.googlenet import googlenet, with_auxiliary
 from tl.zoo.classic.style import Style
 
 
@@ -139,7 +139,9 @@ def test_inceptions_have_the_parameters_that_table_1_multiplies_out_to(
 
 
 def test_auxiliary_classifiers_are_those_of_the_paper() -> None:
-    training, inference = googlenet_in_training(keras.Input((224, 224, 3)), 1000)
+    pixels = keras.Input((224, 224, 3))
+    inference = keras.Model(pixels, googlenet(pixels, classes=1000))
+    training = with_auxiliary(inference, 1000)
 
     # Section 5: 4x4x512 from 4a, 4x4x528 from 4d, 128 1x1 convolutions, 1024 units, dropout 70 %.
     assert shape(training, "auxiliary_1_pool") == (4, 4, 512)
