@@ -206,8 +206,7 @@ def build(name: str, side: int) -> keras.Model:
     assert row.style is not None
     style = replace(row.style, dropout=0.5) if name.endswith(DROPOUT) else row.style
     architecture = CLASSICS[str(row.classic)]
-    model = keras.Model(images, architecture(pixels, classes=CLASSES, style=style, **row.arguments))
-    return model
+    return keras.Model(images, architecture(pixels, classes=CLASSES, style=style, **row.arguments))
 
 
 class AugmentedBatches(keras.utils.PyDataset):  # type: ignore[misc]  # Keras has no types

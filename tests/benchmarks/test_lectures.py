@@ -41,7 +41,8 @@ def test_every_network_that_is_compared_can_be_built_and_gives_ten_logits() -> N
             model = build(name, side)
             assert model.output.shape == (None, 10), name
             assert any("dropout" in layer.name for layer in model.layers) == (
-                name.endswith("+dropout") or name in ("allconv", "allconv:pooling=true", "googlenet")
+                name.endswith("+dropout")
+                or name in ("allconv", "allconv:pooling=true", "googlenet")
             ), name
 
 
