@@ -120,7 +120,10 @@ def main() -> None:
     if options.command == "train":
         train_missing(options)
     else:
-        from comparison.curves import draw_curves, table_of_curves
+        from comparison.curves import (  # type: ignore[import-not-found]  # beside this script
+            draw_curves,
+            table_of_curves,
+        )
 
         results = read_results(options.results)
         draw_curves(COMPARISONS, results, options.picture)

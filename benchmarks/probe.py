@@ -23,8 +23,9 @@ from threadpoolctl import threadpool_limits
 
 from tl.data.batches import evaluation_batches
 from tl.data.example import Example
+from tl.data.formats.options import SourceOptions
 from tl.data.inspect import cache_folder
-from tl.data.sources import SourceOptions, open_dataset
+from tl.data.sources import open_dataset
 from tl.features import FeatureExtractor, plain_view
 from tl.zoo.backbones import find_backbone
 from tl.zoo.build import build_backbone

@@ -1,15 +1,14 @@
 """Train a backbone from random weights and write it in the form in which it ships.
 
-    tl pretrain --dataset cifar10_jpeg --output tl/zoo/pretrained/tl_small.npz --checkpoint DIR
-
-on CIFAR-10 gives the shipped `tl_small`; what it reached is in the provenance file beside it.
-A killed run goes on where it stood when the same command is typed again.
+What `tl_small` was trained by, and what it reached, is in the provenance file beside its weights. A
+killed run goes on where it stood when the same command is typed again.
 """
 
 import dataclasses
 import datetime
 import importlib.metadata
 import json
+import logging
 import platform
 import time
 from collections.abc import Callable
@@ -20,85 +19,36 @@ from typing import Any
 import keras
 import numpy as np
 
+from pipelines.orderly_stop import orderly_stop
+from pipelines.pretrain_config import PretrainConfig
 from tl.augment.pca_jitter import ColourPca, fit_colour_pca
 from tl.augment.recipes import Augmentation
 from tl.config import DataConfig
 from tl.data.batches import decoded_pictures, evaluation_batches, training_batches
 from tl.data.example import Dataset
 from tl.data.inspect import cache_folder
-from tl.data.prepare import prepare_data, read_pictures
-from tl.errors import ConfigError
+from tl.data.prepare import PreparedData, prepare_data, read_pictures
+from tl.download import file_digest
+from tl.errors import ConfigError, DatasetError, Interrupted, TrainingError
 from tl.strategy import Phase
-from tl.training.checkpoints import read_checkpoint
+from tl.training.checkpoints import Checkpoint, read_checkpoint
 from tl.training.fit import PhaseState, compile_classifier, run_phase
 from tl.training.optimizer import averaged_weights, build_optimizer
 from tl.training.progress import Listener
 from tl.training.standing import CheckpointWriter, Standing, restore_variables, standing_of
 from tl.training.updates import Updater
 from tl.training.variables import restore_training_arrays, training_arrays
+from tl.words import differences
+from tl.written_aside import written_aside
 from tl.zoo.backbones import find_backbone
 from tl.zoo.build import build_backbone
 from tl.zoo.classic.googlenet import SMALLEST_WITH_AUXILIARY, with_auxiliary
-from tl.zoo.load import load_backbone_weights, save_backbone_npz
+from tl.zoo.load import save_backbone_npz
 
 GROWTH_STEPS = 3
+CHECKPOINT_SECONDS = 60.0
 ONE_CLASS = DataConfig(problem="single_label")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PretrainConfig:
-    """Every knob of pretraining.
-
-    Attributes:
-        dataset: folder or built-in name; its val/ or test/ folder measures, else 10 % of it.
-        output: the ``.npz`` file of float16 weights; provenance goes beside it as ``.json``.
-        checkpoint: folder outside of the checkout that a killed run goes on from.
-        backbone: name in the zoo.
-        keep: another name of the zoo, to write only the layers that it has.
-        image_size: side in pixels of the training views, at last.
-        grow_from: side that training begins with, to grow to ``image_size`` in three steps (Howard
-            2018, progressive resizing); None is ``image_size``.
-        epochs: passes over the training pictures.
-        batch_size: pictures an update.
-        learning_rate: peak of the cosine schedule.
-        weight_decay: of kernels only.
-        recipe: augmentation.
-        label_smoothing: share of each label's mass that is spread over all classes (Szegedy et al.
-            2016); better pictures for the classes learned, worse features to transfer (Kornblith
-            et al. 2021).
-        ema: momentum of the moving average of the weights that is measured and written; 0 is none.
-        seed: of weights, order and augmentation.
-        licence: of the pictures, for the provenance.
-    """
-
-    dataset: str
-    output: Path
-    checkpoint: Path
-    backbone: str = "tl_small"
-    keep: str | None = None
-    image_size: int = 64
-    grow_from: int | None = None
-    epochs: int = 30
-    batch_size: int = 128
-    learning_rate: float = 2e-3
-    weight_decay: float = 0.02
-    recipe: str = "default"
-    label_smoothing: float = 0.0
-    ema: float = 0.0
-    seed: int = 0
-    licence: str = "not stated"
-
-    def __post_init__(self) -> None:
-        if self.epochs < 1 or self.batch_size < 1:
-            raise ConfigError("epochs and batch size must be 1 or more")
-        if not 0 <= self.label_smoothing < 1 or not 0 <= self.ema < 1:
-            raise ConfigError("label smoothing and the momentum of the average are 0 to below 1")
-        if self.grow_from is not None and not 8 <= self.grow_from <= self.image_size:
-            raise ConfigError(
-                f"--grow-from {self.grow_from}: give a side of 8 to --image-size {self.image_size}"
-            )
-        if self.output.suffix != ".npz":
-            raise ConfigError(f"--output {self.output}: give a name that ends with .npz")
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,44 +75,50 @@ def pretrain(config: PretrainConfig, listener: Listener, command: str) -> Pretra
         config: the knobs.
         listener: told of progress.
         command: what was typed, for the provenance.
+
+    Raises:
+        ConfigError: fewer pictures than a batch, layers to keep that are not trained, folders that
+            cannot be written.
+        DatasetError: the pictures cannot be used.
+        TrainingError: the checkpoint is another training's, or the loss is no number any more.
+        Interrupted: Ctrl-C or SIGTERM; where it stood is in the checkpoint.
     """
     began = time.monotonic()
-    find_backbone(config.backbone)  # a wrong name ends it before pictures are read
-    pictures = read_pictures(config.dataset, ONE_CLASS, cache=cache_folder())
-    given = [example.side for example in pictures.examples]
-    has_test = "test" in given or "val" in given
-    held_out_share = dataclasses.replace(
-        ONE_CLASS, val_fraction=0.0 if has_test else 0.1, test_fraction=0.0
-    )
-    data = prepare_data(config.dataset, held_out_share, seed=config.seed, cache=cache_folder())
-    training = data.side("train")
-    held_out = data.side("val", "test")
+    config.check_folders()
+    kept = _network_to_keep(config)
+    data = _read(config)
+    training, held_out = data.side("train"), data.side("val", "test")
+    known = _checkpoint(config, data)
 
     keras.utils.set_random_seed(config.seed)
-    model = _learn(config, training, held_out, listener)
+    model = _learn(config, data, known, held_out, listener)
     size = (config.image_size, config.image_size)
     with averaged_weights(model):
         scores = keras.Model(model.input, model.get_layer("logits").output)
         loss, accuracy, top_5 = _measure(scores, evaluation_batches(held_out, size, batch_size=256))
         shipped = keras.Model(model.input, model.get_layer("features").output)
-        save_backbone_npz(shipped, config.output)
-    if config.keep:
-        shipped = build_backbone(find_backbone(config.keep), size)
-        load_backbone_weights(shipped, config.output)  # layers that it lacks are passed over
-        save_backbone_npz(shipped, config.output)
-    provenance = config.output.with_suffix(".json")
+        if kept is not None:
+            for layer in kept.layers:
+                layer.set_weights(shipped.get_layer(layer.name).get_weights() if layer.weights
+                                  else [])  # fmt: skip
+            shipped = kept
+        try:
+            save_backbone_npz(shipped, config.output)
+        except OSError as error:
+            raise _not_written(config, config.output, error) from error
     facts = {
         "command": command,
-        "config": {key: str(value) for key, value in dataclasses.asdict(config).items()},
-        "dataset": pictures.dataset.name,
-        "data_fingerprint": pictures.fingerprint,
+        "config": config.facts(),
+        "dataset": data.pictures.dataset.name,
+        "data_fingerprint": data.pictures.fingerprint,
         "data_licence": config.licence,
         "training_pictures": len(training),
         "held_out_pictures": len(held_out),
-        "held_out_accuracy": round(float(accuracy), 4),
-        "held_out_top_5": round(float(top_5), 4),
-        "held_out_loss": round(float(loss), 4),
+        "held_out_accuracy": round(accuracy, 4),
+        "held_out_top_5": round(top_5, 4),
+        "held_out_loss": round(loss, 4),
         "parameters": shipped.count_params(),
+        "sha256": file_digest(config.output, "sha256"),
         "seconds_of_last_start": round(time.monotonic() - began),
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
         "versions": {
@@ -173,8 +129,87 @@ def pretrain(config: PretrainConfig, listener: Listener, command: str) -> Pretra
             },
         },
     }
-    provenance.write_text(json.dumps(facts, indent=2) + "\n")
-    return Pretrained(config.output, provenance, float(accuracy), float(top_5))
+    provenance = config.output.with_suffix(".json")
+    try:
+        with written_aside(provenance) as aside:
+            aside.write_text(json.dumps(facts, indent=2) + "\n")
+    except OSError as error:
+        raise _not_written(config, provenance, error) from error
+    return Pretrained(config.output, provenance, accuracy, top_5)
+
+
+def _not_written(config: PretrainConfig, path: Path, error: OSError) -> TrainingError:
+    return TrainingError(
+        f"{path} cannot be written: {error.strerror or error}. What was trained is in "
+        f"{config.checkpoint}: once there is room, type the same command again"
+    )
+
+
+def _network_to_keep(config: PretrainConfig) -> keras.Model | None:
+    """Build the network whose layers are written, if it is another than the one trained.
+
+    Raises:
+        ConfigError: it has a layer that the one trained has not.
+    """
+    if config.keep is None:
+        return None
+    size = (config.image_size, config.image_size)
+    trained = build_backbone(find_backbone(config.backbone), size)
+    kept = build_backbone(find_backbone(config.keep), size)
+    keras.backend.clear_session(free_memory=False)  # numbered layers begin at their first number
+    shapes = {one.name: [weight.shape for weight in one.weights] for one in trained.layers}
+    for layer in kept.layers:
+        if layer.weights and shapes.get(layer.name) != [one.shape for one in layer.weights]:
+            raise ConfigError(
+                f"--keep {config.keep}: {config.backbone} has no layer like its '{layer.name}'. "
+                "Name a network that is the first part of the one that is trained"
+            )
+    return kept
+
+
+def _read(config: PretrainConfig) -> PreparedData:
+    """Open the pictures; what has no val/ or test/ folder holds 10 % out."""
+    pictures = read_pictures(config.dataset, ONE_CLASS, cache=cache_folder())
+    given = {example.side for example in pictures.examples}
+    share = 0.0 if given & {"test", "val"} else 0.1
+    held_out = dataclasses.replace(ONE_CLASS, val_fraction=share, test_fraction=0.0)
+    data = prepare_data(config.dataset, held_out, seed=config.seed, cache=cache_folder())
+    count = len(data.side("train"))
+    if count < config.batch_size:
+        raise ConfigError(
+            f"--batch-size {config.batch_size} is more than the {count} training pictures; give "
+            f"{count} or less"
+        )
+    if not len(data.side("val", "test")):
+        raise DatasetError(f"{config.dataset} has no picture left to measure with; add pictures")
+    return data
+
+
+def _began_with(config: PretrainConfig, data: PreparedData) -> dict[str, Any]:
+    """Return what a checkpoint can be gone on with only."""
+    return {**config.of_training(), "pictures": data.pictures.fingerprint}
+
+
+def _checkpoint(config: PretrainConfig, data: PreparedData) -> Checkpoint | None:
+    """Return where the same training stood, if it had begun.
+
+    Raises:
+        TrainingError: it is the checkpoint of another training.
+    """
+    known = read_checkpoint(config.checkpoint)
+    if known is None:
+        return None
+    began_with = known.facts.get("began_with")
+    if not isinstance(began_with, dict):
+        changed = "it is none of `tl pretrain`"
+    else:
+        changed = "; ".join(differences(began_with, _began_with(config, data)))
+    if changed:
+        raise TrainingError(
+            f"the training in --checkpoint {config.checkpoint} is another: {changed}. Put that "
+            "back as it was, or give a new folder"
+        )
+    return known
 
 
 def sides_of(config: PretrainConfig) -> list[tuple[int, int]]:
@@ -188,19 +223,22 @@ def sides_of(config: PretrainConfig) -> list[tuple[int, int]]:
 
 def _learn(
     config: PretrainConfig,
-    training: Dataset,
+    data: PreparedData,
+    known: Checkpoint | None,
     held_out: Dataset,
     listener: Listener,
 ) -> keras.Model:
     """Train from random weights, or from where a killed run stood; return backbone and top."""
+    training = data.side("train")
     steps = len(training) // config.batch_size
     phase = Phase(name="pretrain", n_stages=None, epochs=config.epochs,
                   learning_rate=config.learning_rate)  # fmt: skip
-    known = read_checkpoint(config.checkpoint)
     standing = Standing(phases=[phase], state=PhaseState(best_weights=[]))
     if known is not None:
         standing = standing_of(known)
-    writer = CheckpointWriter(config.checkpoint, interval_s=60.0)
+    writer = CheckpointWriter(
+        config.checkpoint, CHECKPOINT_SECONDS, {"began_with": _began_with(config, data)}
+    )
     colours = fit_colour_pca(decoded_pictures(training))
     model: keras.Model | None = None
     for side, until in sides_of(config):
@@ -215,8 +253,18 @@ def _learn(
         _train_at(config, side, until, model, update, training, held_out, colours, standing,
                   writer, listener)  # fmt: skip
     assert model is not None
-    writer.write(standing, model)
+    _write(writer, standing, model)
     return model
+
+
+def _write(writer: CheckpointWriter, standing: Standing, model: keras.Model) -> bool:
+    """Write where it stands; on a full disk training goes on without."""
+    try:
+        writer.write(standing, model)
+    except OSError as error:
+        _log.warning("no checkpoint could be written (%s); training goes on", error)
+        return False
+    return True
 
 
 def uses_auxiliary(config: PretrainConfig) -> bool:
@@ -271,26 +319,40 @@ def _train_at(
 ) -> None:
     """Go on at one size of the views until an epoch has ended."""
     augment = Augmentation(config.recipe, (side, side), colours)
-    run_phase(
-        model,
-        update,
-        training_batches(
-            training,
-            augment,
+    with orderly_stop() as is_asked:
+
+        def keep() -> None:
+            if is_asked():
+                written = _write(writer, standing, model)
+                raise Interrupted(
+                    f"stopped after {standing.state.step} updates"
+                    + (f"; they are in {config.checkpoint}: type the same command again to go on"
+                       if written else "")
+                )  # fmt: skip
+            if writer.is_due():
+                _write(writer, standing, model)
+
+        run_phase(
+            model,
+            update,
+            training_batches(
+                training,
+                augment,
+                batch_size=config.batch_size,
+                seed=config.seed,
+                first_step=standing.state.step,
+            ),
+            evaluation_batches(held_out, (side, side), batch_size=256),
+            state=standing.state,
+            phase=standing.phases[0].name,
+            epochs=config.epochs,
+            until=until,
+            steps_per_epoch=len(training) // config.batch_size,
             batch_size=config.batch_size,
-            seed=config.seed,
-            first_step=standing.state.step,
-        ),
-        evaluation_batches(held_out, (side, side), batch_size=256),
-        state=standing.state,
-        phase=standing.phases[0].name,
-        epochs=until,
-        steps_per_epoch=len(training) // config.batch_size,
-        batch_size=config.batch_size,
-        listener=listener,
-        restore_best=False,  # the cosine ends at its best; a peak before it is noise
-        on_update=lambda: writer.write_if_due(standing, model),
-    )
+            listener=listener,
+            restore_best=False,  # the cosine ends at its best; a peak before it is noise
+            on_update=keep,
+        )
 
 
 def _measure(model: keras.Model, batches: Any) -> tuple[float, float, float]:

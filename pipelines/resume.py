@@ -7,10 +7,8 @@ No TensorFlow: what cannot go on is refused at once.
 
 import dataclasses
 import logging
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from pipelines.plan import Plan, absolute_config, make_plan
 from tl.config import RunConfig, TrainingConfig
@@ -19,6 +17,7 @@ from tl.errors import ConfigError, DatasetError, TlError, WeightsError
 from tl.run_folder import CHECKPOINTS, SPLIT, RunRecord, read_record
 from tl.strategy import Phase, replan
 from tl.training.checkpoints import Checkpoint, read_checkpoint
+from tl.words import differences
 
 _FIXED = frozenset(
     f"training.{name}"
@@ -117,7 +116,7 @@ def _refuse_another_network(before: RunConfig, now: RunConfig) -> None:
     """Refuse what no checkpoint can go on with, forced or not, before anything is changed."""
     then, here = before.flat(), now.flat()
     fixed = {key for key in then.keys() | here.keys() if key.startswith("model.")} | _FIXED
-    changed = _differences(
+    changed = differences(
         {key: then.get(key) for key in fixed}, {key: here.get(key) for key in fixed}
     )
     if changed:
@@ -145,18 +144,10 @@ def _with_phases(checkpoint: Checkpoint, before: TrainingConfig, now: TrainingCo
 
 def _other_settings(before: RunConfig, now: RunConfig) -> str | None:
     """Name the settings that have changed."""
-    changed = _differences(before.flat(), now.flat())
+    changed = differences(before.flat(), now.flat())
     if not changed:
         return None
     return f"the run began with other settings: {'; '.join(changed)}"
-
-
-def _differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    return [
-        f"{key} was {before.get(key)!r} and is {now.get(key)!r}"
-        for key in sorted(before.keys() | now.keys())
-        if before.get(key) != now.get(key)
-    ]
 
 
 def _other_data(record: RunRecord, data: PreparedData) -> str | None:
@@ -169,7 +160,7 @@ def _other_data(record: RunRecord, data: PreparedData) -> str | None:
     counts = data.counts()
     for side, before in record.class_counts.items():
         changed += [
-            f"{side}: {difference}" for difference in _differences(before, counts.get(side, {}))
+            f"{side}: {difference}" for difference in differences(before, counts.get(side, {}))
         ]
     if not changed and data.pictures.fingerprint == record.fingerprint:
         changed.append("the same pictures have other names, and so another order")

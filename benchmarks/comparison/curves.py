@@ -19,8 +19,10 @@ PANEL = (3.4, 2.7)  # inches
 class Compared(Protocol):
     """What is needed of a comparison."""
 
-    title: str
-    networks: Mapping[str, str]
+    @property
+    def title(self) -> str: ...  # noqa: D102
+    @property
+    def networks(self) -> Mapping[str, str]: ...  # noqa: D102
 
 
 Facts = Mapping[str, Any]

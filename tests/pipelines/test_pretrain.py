@@ -1,6 +1,13 @@
 """An interrupted pretraining goes on where it was."""
 
+import dataclasses
+import errno
+import hashlib
 import json
+import shutil
+import signal
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +15,7 @@ import numpy as np
 import pytest
 
 from tl.data.batches import training_batches
-from tl.errors import ConfigError
+from tl.errors import ConfigError, Interrupted, TrainingError
 from tl.training.fit import run_phase
 from tl.training.progress import Silent
 from tl.training.standing import CheckpointWriter
@@ -35,7 +42,7 @@ class Diary(Silent):
 
 
 def config(pictures: Path, folder: Path, name: str, **changes: Any) -> Any:
-    from pipelines.pretrain import PretrainConfig
+    from pipelines.pretrain_config import PretrainConfig
 
     return PretrainConfig(
         dataset=str(pictures), output=folder / f"{name}.npz", checkpoint=folder / name,
@@ -118,18 +125,18 @@ def test_growing_views_are_gone_on_with_at_their_size_and_with_their_averages(
         for key in one:
             assert np.array_equal(one[key], other[key]), key
     facts = json.loads(resumed.provenance.read_text())
-    assert facts["config"]["label_smoothing"] == "0.1"
+    assert facts["config"]["label_smoothing"] == 0.1
     assert facts["held_out_top_5"] == 1.0
 
 
 @pytest.mark.parametrize(
     ("grow_from", "epochs", "expected"),
     [
-        (None, 9, [(32, 9)]),
-        (32, 9, [(32, 9)]),
-        (16, 9, [(16, 3), (24, 6), (32, 9)]),
-        (16, 2, [(24, 1), (32, 2)]),
-        (16, 1, [(32, 1)]),
+        (None, 9, [(64, 9)]),
+        (64, 9, [(64, 9)]),
+        (32, 9, [(32, 3), (48, 6), (64, 9)]),
+        (32, 2, [(48, 1), (64, 2)]),
+        (32, 1, [(64, 1)]),
     ],
 )
 def test_views_grow_in_three_steps(
@@ -137,16 +144,31 @@ def test_views_grow_in_three_steps(
 ) -> None:
     from pipelines.pretrain import sides_of
 
-    assert sides_of(config(tmp_path, tmp_path, "x", grow_from=grow_from, epochs=epochs)) == expected
+    chosen = config(tmp_path, tmp_path, "x", image_size=64, grow_from=grow_from, epochs=epochs)
+    assert sides_of(chosen) == expected
 
 
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"grow_from": 64}, "--grow-from 64: give a side of 8 to --image-size 32"),
+        (
+            {"grow_from": 64},
+            "--grow-from 64: give a side of 32, which is the least .* to --image-size 32",
+        ),
         ({"label_smoothing": 1.0}, "0 to below 1"),
         ({"ema": -0.1}, "0 to below 1"),
         ({"epochs": 0}, "1 or more"),
+        ({"learning_rate": 0.0}, "--learning-rate 0.0: give a rate above 0"),
+        ({"learning_rate": -1.0}, "--learning-rate -1.0"),
+        ({"learning_rate": float("nan")}, "--learning-rate nan"),
+        ({"seed": -1}, "--seed -1: give 0 to 2147483647"),
+        ({"seed": 2**31}, "--seed 2147483648"),
+        ({"recipe": "randaugmnt"}, "no recipe is called 'randaugmnt'; .*randaugment"),
+        ({"recipe": "auto"}, "no recipe is called 'auto'"),
+        ({"backbone": "mobilnet"}, "no backbone is called 'mobilnet'"),
+        ({"keep": "tl_smal"}, "no backbone is called 'tl_smal'"),
+        ({"image_size": 31}, "images of 31x31 are too small"),
+        ({"grow_from": 24}, "--grow-from 24: give a side of 32, which is the least"),
     ],
 )
 def test_settings_that_cannot_be_are_refused(
@@ -156,8 +178,141 @@ def test_settings_that_cannot_be_are_refused(
         config(tmp_path, tmp_path, "x", **changes)
 
 
+def test_settings_are_checked_without_keras(tmp_path: Path) -> None:
+    code = (
+        "import sys; from pathlib import Path;"
+        "from pipelines.pretrain_config import PretrainConfig;"
+        "PretrainConfig(dataset='x', output=Path('a.npz'), checkpoint=Path('c'));"
+        "assert not {'keras', 'tensorflow'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize("option", ["output", "checkpoint"])
+def test_folders_that_cannot_be_written_are_named_before_anything_is_read(
+    option: str, tmp_path: Path
+) -> None:
+    import pipelines.pretrain
+
+    (tmp_path / "file").write_text("in the way")
+    path = tmp_path / "file" / "sub" / "a.npz"
+    chosen = config(tmp_path / "no pictures", tmp_path, "x")
+    with pytest.raises(ConfigError, match=f"--{option}: nothing can be written in .*file"):
+        pipelines.pretrain.pretrain(dataclasses.replace(chosen, **{option: path}), Silent(), "")
+
+
+def test_more_pictures_a_batch_than_there_are_is_refused(pictures: Path, tmp_path: Path) -> None:
+    import pipelines.pretrain
+
+    chosen = config(pictures, tmp_path, "x", batch_size=128)
+    with pytest.raises(
+        ConfigError, match=r"--batch-size 128 is more than the 32 training pictures"
+    ):
+        pipelines.pretrain.pretrain(chosen, Silent(), "")
+    assert not (tmp_path / "x.npz").exists()
+
+
+def test_layers_that_are_not_trained_cannot_be_kept(pictures: Path, tmp_path: Path) -> None:
+    import pipelines.pretrain
+
+    chosen = config(pictures, tmp_path, "x", keep="mobilenet_0.5")
+    with pytest.raises(ConfigError, match="mobilenet_0.25 has no layer like its 'conv1'"):
+        pipelines.pretrain.pretrain(chosen, Silent(), "")
+
+
+@pytest.mark.slow
+def test_a_stopped_training_goes_on_to_the_same_weights_and_no_other_may_take_its_place(
+    pictures: Path, tmp_path: Path
+) -> None:
+    import pipelines.pretrain
+
+    def of(name: str, **changes: Any) -> Any:
+        return config(pictures, tmp_path, name, **{"backbone": "lenet5", **changes})
+
+    class Stopped(Silent):
+        updates = 0
+
+        def step_done(self, phase: str, epoch: int, step: int, images: int) -> None:
+            self.updates += 1
+            if self.updates == 3:
+                signal.raise_signal(signal.SIGTERM)
+
+    straight = pipelines.pretrain.pretrain(of("straight"), Silent(), "")
+    with pytest.raises(Interrupted, match="stopped after 3 updates; they are in .*again to go on"):
+        pipelines.pretrain.pretrain(of("again"), Stopped(), "")
+    others: list[tuple[dict[str, Any], str]] = [
+        ({"epochs": 3}, "epochs was 2 and is 3"),
+        ({"batch_size": 9}, "batch_size was 8 and is 9"),
+        ({"backbone": "lenet5:activation=relu"}, "backbone was 'lenet5' and is"),
+        ({"image_size": 40}, "image_size was 32 and is 40"),
+    ]
+    for changes, words in others:
+        with pytest.raises(TrainingError, match=words):
+            pipelines.pretrain.pretrain(of("again", **changes), Silent(), "")
+    (tmp_path / "fewer").mkdir()
+    for folder in list(pictures.iterdir())[:2]:
+        shutil.copytree(folder, tmp_path / "fewer" / folder.name)
+    other = dataclasses.replace(of("again"), dataset=str(tmp_path / "fewer"))
+    with pytest.raises(TrainingError, match="pictures was '.*' and is '"):
+        pipelines.pretrain.pretrain(other, Silent(), "")
+
+    diary = Diary()
+    resumed = pipelines.pretrain.pretrain(of("again", licence="CC0"), diary, "")
+
+    assert diary.steps == [4, 8]
+    with np.load(straight.weights) as one, np.load(resumed.weights) as two:
+        assert set(one) == set(two)
+        assert all(np.array_equal(one[key], two[key]) for key in one)
+    facts = json.loads(resumed.provenance.read_text())
+    assert (facts["config"]["epochs"], facts["config"]["keep"]) == (2, None)
+    assert facts["data_licence"] == "CC0"
+    assert facts["sha256"] == hashlib.sha256(resumed.weights.read_bytes()).hexdigest()
+
+
+@pytest.mark.slow
+def test_a_disk_without_room_for_checkpoints_ends_no_training(
+    pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: Any
+) -> None:
+    import pipelines.pretrain
+
+    def full(*arguments: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("tl.training.standing.write_checkpoint", full)
+    done = pipelines.pretrain.pretrain(
+        config(pictures, tmp_path, "x", backbone="lenet5", epochs=1), Silent(), ""
+    )
+
+    assert done.weights.is_file()
+    assert "no checkpoint could be written ([Errno 28] No space left on device)" in caplog.text
+
+
+@pytest.mark.slow
+def test_what_is_kept_is_the_first_part_of_what_was_trained(pictures: Path, tmp_path: Path) -> None:
+    import pipelines.pretrain
+    from tl.zoo.backbones import find_backbone
+
+    backbone = (
+        "mobilenet_0.5" if find_backbone("tl_small").arguments["alpha"] == 0.5 else "mobilenet"
+    )
+    whole = pipelines.pretrain.pretrain(
+        config(pictures, tmp_path, "whole", backbone=backbone, epochs=1), Silent(), ""
+    )
+    again = dataclasses.replace(
+        config(pictures, tmp_path, "whole", backbone=backbone, epochs=1, keep="tl_small"),
+        output=tmp_path / "part.npz",
+    )
+    part = pipelines.pretrain.pretrain(again, Silent(), "")  # the checkpoint is its own
+
+    with np.load(whole.weights) as all_of_it, np.load(part.weights) as first:
+        assert set(first) < set(all_of_it)
+        assert all(np.array_equal(first[key], all_of_it[key]) for key in first)
+    row = find_backbone("tl_small")
+    assert json.loads(part.provenance.read_text())["parameters"] == row.parameters
+
+
 def test_output_has_to_be_an_npz_file(pictures: Path, tmp_path: Path) -> None:
-    from pipelines.pretrain import PretrainConfig
+    from pipelines.pretrain_config import PretrainConfig
 
     with pytest.raises(ConfigError, match=r"give a name that ends with \.npz"):
         PretrainConfig(dataset=str(pictures), output=tmp_path / "a.h5", checkpoint=tmp_path)

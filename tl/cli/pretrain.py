@@ -53,13 +53,12 @@ def pretrain(
     seed: int,
     licence: str,
 ) -> None:
-    """Train a backbone from random weights, resumable, and write it in float16."""
-    from tl.cli.quiet import start_keras
+    """Train a backbone from random weights, resumable, and write it in float16.
 
-    start_keras()
-    from pipelines.pretrain import PretrainConfig
-    from pipelines.pretrain import pretrain as run
-    from tl.cli.progress import progress_listener
+    Ctrl-C and SIGTERM end it after the update under way, a second one at once. The same command
+    goes on from there.
+    """
+    from pipelines.pretrain_config import PretrainConfig
 
     config = PretrainConfig(
         dataset=dataset, output=output, checkpoint=checkpoint, backbone=backbone, keep=keep,
@@ -67,6 +66,12 @@ def pretrain(
         label_smoothing=label_smoothing, learning_rate=learning_rate, epochs=epochs,
         batch_size=batch_size, seed=seed, licence=licence,
     )  # fmt: skip
+    from tl.cli.quiet import start_keras
+
+    start_keras()
+    from pipelines.pretrain import pretrain as run
+    from tl.cli.progress import progress_listener
+
     result = run(config, progress_listener(), "tl " + shlex.join(sys.argv[1:]))
     click.echo(
         f"{result.weights}  held-out accuracy {result.accuracy:.4f}, top-5 {result.top_5:.4f}  "

@@ -86,6 +86,7 @@ def run_phase(
     listener: Listener,
     first_step: int = 0,
     patience: int | None = None,
+    until: int | None = None,
     restore_best: bool = True,
     on_best: Callable[[], None] = lambda: None,
     on_update: Callable[[], object] = lambda: None,
@@ -105,6 +106,7 @@ def run_phase(
         batch_size: pictures an update, for the throughput.
         listener: told of steps and epochs.
         first_step: updates of the phases before this one.
+        until: the epoch to stop after for now, to be gone on with; None is ``epochs``.
         patience: epochs without a better validation loss before stopping; None never stops.
         restore_best: end with the weights of the best validation loss; without validation, with
             those of the last epoch.
@@ -121,7 +123,7 @@ def run_phase(
     bound, high = state.best_loss + EXPLODED, 0
     began, first = time.perf_counter(), state.step
     paced_from = None  # after the first update, which compiles
-    while state.step < epochs * steps_per_epoch and not _has_stopped(
+    while state.step < (until or epochs) * steps_per_epoch and not _has_stopped(
         state, steps_per_epoch, patience
     ):
         metrics = update(next(source))
@@ -212,5 +214,5 @@ def _has_stopped(state: PhaseState, steps_per_epoch: int, patience: int | None) 
 def _diverged(phase: str, loss: float, epoch: int) -> Diverged:
     return Diverged(
         f"the loss of phase {phase!r} became {loss:.4g} in epoch {epoch + 1}. "
-        "Lower the learning rate with --set training.learning_rate=..."
+        "Take a lower learning rate (of `tl finetune`: --set training.learning_rate=...)"
     )

@@ -2,7 +2,7 @@
 
 import dataclasses
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -102,11 +102,19 @@ class CheckpointWriter:
     Args:
         folder: for the checkpoints.
         interval_s: seconds between two; 0 writes after every update.
+        facts: more that each of them says, beside where the run stands.
     """
 
-    def __init__(self, folder: Path, interval_s: float) -> None:
+    def __init__(
+        self, folder: Path, interval_s: float, facts: Mapping[str, Any] | None = None
+    ) -> None:
         self._folder, self._interval = folder, interval_s
+        self._facts = dict(facts or {})
         self._next = 0.0
+
+    def is_due(self) -> bool:
+        """Whether the last is old enough."""
+        return time.monotonic() >= self._next
 
     def write_if_due(self, standing: Standing, model: keras.Model) -> None:
         """Write one if the last is old enough.
@@ -114,7 +122,7 @@ class CheckpointWriter:
         Raises:
             OSError: it cannot be written; the one before is untouched.
         """
-        if time.monotonic() >= self._next:
+        if self.is_due():
             self.write(standing, model)
 
     def write(self, standing: Standing, model: keras.Model) -> None:
@@ -125,7 +133,8 @@ class CheckpointWriter:
         """
         began = time.monotonic()
         try:
-            write_checkpoint(self._folder, standing.facts(), standing.arrays(model))
+            facts = {**self._facts, **standing.facts()}
+            write_checkpoint(self._folder, facts, standing.arrays(model))
         finally:
             ended = time.monotonic()
             pause = max(self._interval, (ended - began) / LARGEST_SHARE)
