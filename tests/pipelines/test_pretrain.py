@@ -365,3 +365,23 @@ def test_auxiliary_classifiers_are_those_of_googlenet_at_one_size(
     from pipelines.pretrain import uses_auxiliary
 
     assert uses_auxiliary(config(tmp_path, tmp_path, "x", **changes)) == expected
+
+
+def test_top_5_is_of_the_five_highest_scores() -> None:
+    from pipelines.pretrain import _measure
+
+    class Fixed:
+        def predict_on_batch(self, images: Any) -> Any:
+            return images
+
+    # The label's score is the highest, the second, the fifth and the sixth of seven.
+    scores = np.array([[7, 1, 2, 3, 4, 5, 6], [6, 7, 1, 2, 3, 4, 5], [3, 7, 6, 5, 4, 1, 2],
+                       [2, 7, 6, 5, 4, 3, 1]], np.float64)  # fmt: skip
+    labels = np.zeros(4, int)
+
+    loss, first, five = _measure(Fixed(), [(scores[:3], labels[:3], None),
+                                           (scores[3:], labels[3:], None)])  # fmt: skip
+
+    probabilities = np.exp(scores) / np.exp(scores).sum(1, keepdims=True)
+    assert loss == pytest.approx(-np.log(probabilities[:, 0]).mean())
+    assert (first, five) == (0.25, 0.75)

@@ -10,7 +10,9 @@ from tl.config_reading import read_config
 
 @click.command()
 @click.option("--dataset", help="Folder, table, archive, or a built-in name.")
-@click.option("--recipe", help="none, light, default, alexnet, resnet, strong or digits.")
+@click.option(
+    "--recipe", help="none, light, default, alexnet, resnet, strong, randaugment or digits."
+)
 @click.option("--image-size", type=int, help="Side of the views in pixels.  [default: 224]")
 @click.option("--seed", type=int, help="Of split and draws.  [default: 0]")
 @click.option("--pictures", type=click.IntRange(1, 100), default=6, show_default=True,

@@ -3,7 +3,11 @@
 import contextlib
 import io
 import re
+import textwrap
 from pathlib import Path
+from typing import Any
+
+import keras
 
 from tl.zoo.backbones import BACKBONES, find_backbone
 
@@ -54,3 +58,14 @@ def test_the_example_prints_what_it_says() -> None:
         exec(program, {})
 
     assert printed.getvalue().splitlines() == promised
+
+
+def test_the_auxiliary_classifiers_are_put_on_as_it_says() -> None:
+    start = PAGE.index("    from tl.zoo.classic.googlenet import")
+    program = PAGE[start : PAGE.index("###", start)]
+    names: dict[str, Any] = {"keras": keras}
+
+    exec(textwrap.dedent(program), names)
+
+    assert set(names["training"].output) == {"logits", "auxiliary_1", "auxiliary_2"}
+    assert names["model"].output.shape == (None, 10)
