@@ -240,7 +240,10 @@ def _mean(values: Sequence[float], otherwise: float) -> float:
 
 
 def _resolution(level: Sequence[Box]) -> str:
-    """Return the largest map of a level; none where it has but lines and vectors."""
-    shapes = [box.layers[0].output_shape for box in level if box.layers]
+    """Return the largest map of a level; none where it has but lines, borders and vectors."""
+    firsts = [box.layers[0] for box in level if box.layers]
+    # A border of zeros belongs to the maps that it is put around.
+    shapes = [one.output_shape for one in firsts
+              if one.kind not in ("ZeroPadding2D", "Cropping2D")]  # fmt: skip
     maps = [shape[:2] for shape in shapes if len(shape) == 3 and max(shape[:2]) > 1]
     return "x".join(map(str, max(maps))) if maps else ""

@@ -139,6 +139,9 @@ def test_statistics_over_all_positions_have_boxes() -> None:
     graph = graph_of(describe(find_backbone("tl_small")).network.layers)
     last = next(box for box in graph.boxes if box.layers and box.layers[0].name == "concatenate")
     assert len(last.parents) == 12
+    assert [shown for shown, _ in graph.resolutions] == [
+        "128x128", "64x64", "32x32", "16x16", "8x8",
+    ]  # fmt: skip
 
 
 def test_wider_and_finer_maps_have_larger_boxes() -> None:
