@@ -32,13 +32,16 @@ class Bubble:
     parameters: int
 
 
-def bubble_chart(bubbles: Sequence[Bubble], form: str, source: str) -> bytes:
+def bubble_chart(
+    bubbles: Sequence[Bubble], form: str, source: str, notes: Sequence[str] = ()
+) -> bytes:
     """Draw the chart.
 
     Args:
         bubbles: one or more.
         form: ``png`` or ``svg``.
         source: of the accuracy, written below.
+        notes: written below it, a line each.
     """
     import matplotlib as mpl
     from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -46,7 +49,7 @@ def bubble_chart(bubbles: Sequence[Bubble], form: str, source: str) -> bytes:
     from matplotlib.ticker import NullLocator
 
     with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "tl", "text.parse_math": False}):
-        figure = Figure(figsize=(9, 6), dpi=144, layout="constrained", facecolor="white")
+        figure = Figure(figsize=(9, 6.6), dpi=144, layout="constrained", facecolor="white")
         canvas = FigureCanvasAgg(figure)
         axes = figure.subplots()
         most = max(one.parameters for one in bubbles)
@@ -71,7 +74,8 @@ def bubble_chart(bubbles: Sequence[Bubble], form: str, source: str) -> bytes:
         axes.set_ylabel("ImageNet top-1 accuracy, %")
         axes.set_title(f"Area: parameters, {most / 1e6:,.0f} million in the largest", fontsize=10)
         axes.grid(alpha=0.2)
-        figure.text(0.01, 0.005, f"Accuracy: {source}", fontsize=7, color="#555")
+        below = "\n".join([f"Accuracy: {source}", *notes])
+        figure.supxlabel(below, x=0.01, ha="left", fontsize=7, color="#555")
         _name(canvas, axes, ordered)
         out = io.BytesIO()
         figure.savefig(out, format=form, metadata={"Date": None} if form == "svg" else None)
