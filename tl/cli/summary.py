@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING
 
 import click
 
+from tl.cli.one_form import one_form
 from tl.cli.whole_table import print_whole
 from tl.errors import ConfigError
 from tl.zoo.backbones import find_backbone
+from tl.zoo.summary.inputs import check_input
 
 if TYPE_CHECKING:
     from tl.zoo.summary.described import Described
@@ -32,20 +34,22 @@ if TYPE_CHECKING:
 @click.option(
     "--features", is_flag=True, help="What a head is put on, in place of the paper's classifier."
 )
-@click.option("--markdown", "form", flag_value="markdown", help="Print a table in Markdown.")
-@click.option("--json", "form", flag_value="json", help="Print all figures as JSON.")
-@click.option("--html", "form", flag_value="html", help="Print a page with a diagram.")
+@click.option("--markdown", "as_markdown", is_flag=True, help="Print a table in Markdown.")
+@click.option("--json", "as_json", is_flag=True, help="Print all figures as JSON.")
+@click.option("--html", "as_html", is_flag=True, help="Print a page with a diagram.")
 def summary(
     backbone: str, input_size: str | None, channels: int, batch: int, features: bool,
-    form: str | None,
+    as_markdown: bool, as_json: bool, as_html: bool,
 ) -> None:  # fmt: skip
     """Describe a network layer by layer: shapes, memory, weights, multiply-adds, what it sees.
 
     BACKBONE is a name of `tl zoo`. Shown is the network of its paper with its classes; nothing is
     downloaded, and no memory is taken for the weights.
     """
+    form = one_form(markdown=as_markdown, json=as_json, html=as_html)
     row = find_backbone(backbone)
-    size = None if input_size is None else read_size(input_size)
+    size = row.image_size if input_size is None else read_size(input_size)
+    check_input(row, size, channels, features=features)
     from tl.cli.quiet import start_keras
 
     start_keras()

@@ -8,16 +8,19 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from tl.cli.one_form import one_form
 from tl.cli.whole_table import print_whole
 from tl.errors import ConfigError
 from tl.zoo.backbones import BACKBONES, Backbone, find_backbone
-from tl.zoo.imagenet_accuracy import MILESTONES, SOURCE
+from tl.zoo.imagenet_accuracy import ACCURACY, MILESTONES, SOURCE
 from tl.zoo.weights import weights_at_hand
 
 if TYPE_CHECKING:
     from pipelines.compare_backbones import Compared
 
 PICTURES = (".png", ".svg")
+_DASH = "a dash where none is published"
+_WINNERS = "Winners of the ImageNet challenge, top-5 error in %:"
 
 
 @click.group(invoke_without_command=True)
@@ -44,17 +47,24 @@ def zoo(context: click.Context, as_json: bool) -> None:
     "--picture", type=click.Path(path_type=Path), metavar="FILE",
     help="Draw accuracy against multiply-adds and parameters: FILE.png or FILE.svg.",
 )  # fmt: skip
-@click.option("--markdown", "form", flag_value="markdown", help="Print a table in Markdown.")
-@click.option("--json", "form", flag_value="json", help="Print all figures as JSON.")
-def compare(names: tuple[str, ...], measure: bool, picture: Path | None, form: str | None) -> None:
+@click.option("--markdown", "as_markdown", is_flag=True, help="Print tables in Markdown.")
+@click.option("--json", "as_json", is_flag=True, help="Print all figures as JSON.")
+@click.pass_context
+def compare(
+    context: click.Context, names: tuple[str, ...], measure: bool, picture: Path | None,
+    as_markdown: bool, as_json: bool,
+) -> None:  # fmt: skip
     """Compare networks by accuracy, multiply-adds, parameters and memory.
 
     NAMES are those of `tl zoo`; without any, all. Accuracy is what Keras publishes of its weights,
     and a dash where it publishes none. Each network is that of its paper, with its classes.
     """
+    # `tl zoo --json compare` means the same as `tl zoo compare --json`.
+    above = context.parent.params if context.parent else {}
+    form = one_form(markdown=as_markdown, json=as_json or bool(above.get("as_json")))
     backbones = [find_backbone(name) for name in dict.fromkeys(names)] or [*BACKBONES.values()]
     if picture is not None:
-        _check_picture(picture)
+        _check_picture(picture, backbones)
     from tl.cli.quiet import start_keras
 
     start_keras()
@@ -63,19 +73,45 @@ def compare(names: tuple[str, ...], measure: bool, picture: Path | None, form: s
     rows = compare_backbones(
         backbones, measure=measure, say=lambda line: click.echo(line, err=True)
     )
-    if picture is not None:
-        _draw(rows, picture)
     if form == "json":
         click.echo(json.dumps(_compared_json(rows), indent=2))
+    elif form == "markdown":
+        _print_markdown(rows, measure=measure)
     else:
-        _print_compared(rows, measure=measure, in_markdown=form == "markdown")
+        _print_compared(rows, measure=measure)
+    # Last: whatever becomes of the picture, what took minutes to measure has been printed.
+    if picture is not None:
+        _draw(rows, picture)
 
 
-def _check_picture(file: Path) -> None:
+def _check_picture(file: Path, backbones: Sequence[Backbone]) -> None:
+    """Refuse, before anything is measured, a picture that cannot be drawn or written."""
     if file.suffix.lower() not in PICTURES:
         raise ConfigError(f"--picture {file}: give a name that ends in .png or .svg")
-    if not file.absolute().parent.is_dir():
-        raise ConfigError(f"--picture {file}: there is no folder {file.absolute().parent}")
+    if not any(backbone.name in ACCURACY for backbone in backbones):
+        raise ConfigError(
+            f"--picture {file}: no accuracy is published of any of these, so that there is "
+            "nothing to draw; name others, such as resnet50"
+        )
+    folder = file.absolute().parent
+    if not folder.is_dir():
+        raise ConfigError(f"--picture {file}: there is no folder {folder}")
+    try:
+        there = file.lstat()
+    except FileNotFoundError:
+        there = None
+    except OSError as error:
+        raise _unwritable(file, error) from error
+    if file.is_dir():
+        raise ConfigError(f"--picture {file} is a folder: give the name of a file")
+    if not os.access(folder if there is None else file, os.W_OK):
+        raise ConfigError(
+            f"--picture {file} cannot be written: no permission; give another folder or name"
+        )
+
+
+def _unwritable(file: Path, error: OSError) -> ConfigError:
+    return ConfigError(f"--picture {file} cannot be written: {error.strerror}")
 
 
 def _draw(rows: "Sequence[Compared]", file: Path) -> None:
@@ -91,18 +127,19 @@ def _draw(rows: "Sequence[Compared]", file: Path) -> None:
         for row in rows
         if row.top_1 is not None
     ]
-    if not bubbles:
-        raise ConfigError(
-            f"--picture {file}: no accuracy is published of any of these, so that there is "
-            "nothing to draw; name others, such as resnet50"
-        )
+    drawn = bubble_chart(bubbles, file.suffix.lower()[1:], SOURCE, notes=[_milestones_line()])
     try:
-        file.write_bytes(bubble_chart(bubbles, file.suffix.lower()[1:], SOURCE))
+        file.write_bytes(drawn)
     except OSError as error:
-        raise ConfigError(f"--picture {file} cannot be written: {error.strerror}") from error
+        raise _unwritable(file, error) from error
     left_out = [row.name for row in rows if row.top_1 is None]
     without = f" without {', '.join(left_out)}: no published accuracy" if left_out else ""
     click.echo(f"drew {file}{without}", err=True)
+
+
+def _milestones_line() -> str:
+    steps = (f"{one.when} {one.what} {one.top_5_error:g}" for one in MILESTONES)
+    return f"{_WINNERS} {'; '.join(steps)}"
 
 
 def _compared_json(rows: "Sequence[Compared]") -> dict[str, Any]:
@@ -115,29 +152,46 @@ def _compared_json(rows: "Sequence[Compared]") -> dict[str, Any]:
     }
 
 
-def _print_compared(rows: "Sequence[Compared]", *, measure: bool, in_markdown: bool) -> None:
-    titles = ["backbone", "pixels", "top-1 %", "top-5 %", "multiply-adds (M)", "parameters",
-              "MB to run"]  # fmt: skip
-    if measure:
-        titles += ["pictures/s at 1", "at 32"]
-    cells = [_compared_cells(row, measure=measure) for row in rows]
-    if in_markdown:
-        lines = [titles, ["---", *["---:"] * (len(titles) - 1)], *cells]
-        for line in lines:
-            click.echo(f"| {' | '.join(line)} |")
-        return
+def _print_markdown(rows: "Sequence[Compared]", *, measure: bool) -> None:
+    _print_markdown_table(
+        _compared_titles(measure=measure), [_compared_cells(row, measure=measure) for row in rows]
+    )
+    click.echo(f"\nAccuracy: {SOURCE}; {_DASH}.\n\n{_WINNERS}\n")
+    _print_markdown_table(
+        ["when", "what", "top-5 error", "exactly"],
+        [[one.when, one.what, f"{one.top_5_error:g}", one.exact] for one in MILESTONES],
+        words=(0, 1, 3),
+    )
+
+
+def _print_markdown_table(
+    titles: Sequence[str], rows: Sequence[Sequence[str]], *, words: Sequence[int] = (0,)
+) -> None:
+    """Print a table; columns that are not of words are numbers, which stand to the right."""
+    sides = ["---" if at in words else "---:" for at in range(len(titles))]
+    for line in (titles, sides, *rows):
+        click.echo(f"| {' | '.join(line)} |")
+
+
+def _print_compared(rows: "Sequence[Compared]", *, measure: bool) -> None:
     from rich.table import Table
 
     table = Table(box=None, header_style="bold", pad_edge=False)
-    for number, title in enumerate(titles):
+    for number, title in enumerate(_compared_titles(measure=measure)):
         table.add_column(title, justify="right" if number else "left", no_wrap=True)
-    for line in cells:
-        table.add_row(*line)
+    for row in rows:
+        table.add_row(*_compared_cells(row, measure=measure))
     print_whole(table)
-    click.echo(f"\nAccuracy: {SOURCE}; a dash where none is published.")
-    click.echo("Winners of the ImageNet challenge, top-5 error in %:")
+    click.echo(f"\nAccuracy: {SOURCE}; {_DASH}.")
+    click.echo(_WINNERS)
     for one in MILESTONES:
         click.echo(f"  {one.when:<12}{one.what:<24}{one.top_5_error:>5}   {one.exact}")
+
+
+def _compared_titles(*, measure: bool) -> list[str]:
+    titles = ["backbone", "pixels", "top-1 %", "top-5 %", "multiply-adds (M)", "parameters",
+              "MB to run"]  # fmt: skip
+    return titles + ["pictures/s at 1", "at 32"] if measure else titles
 
 
 def _compared_cells(row: "Compared", *, measure: bool) -> list[str]:

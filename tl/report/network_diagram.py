@@ -2,7 +2,7 @@
 
 from html import escape
 
-from tl.report.network_graph import Box, Graph, shown_rest, shown_title
+from tl.report.network_graph import OVER_POSITIONS, Box, Graph, shown_rest, shown_title
 from tl.report.network_table import shown_shape
 from tl.zoo.summary.network import Layer
 
@@ -11,7 +11,7 @@ _MARGIN = 84
 KINDS = {
     "conv": "convolution",
     "part": "convolution of some channels each (groups, depthwise)",
-    "pool": "pooling",
+    "pool": "pooling, or statistics over all positions",
     "dense": "fully connected",
     "join": "branches join",
 }
@@ -48,7 +48,7 @@ def kind_of(layer: Layer) -> str:
         return "part" if is_part else "conv"
     if layer.multiply_adds:
         return "dense"
-    if layer.pool_operations:
+    if layer.pool_operations or layer.kind in OVER_POSITIONS:
         return "pool"
     return "join" if len(layer.inputs) > 1 else ""
 

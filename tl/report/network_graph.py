@@ -2,7 +2,8 @@
 
 Receives the layers, gives boxes with their places and the lines between them; `network_diagram`
 draws them. Layers that work value by value (normalisation, activation, padding, dropout) are
-named within the box that they follow.
+named within the box that they follow, unless something else reads what comes before them, as the
+shortcut of a pre-activation network does: then they have a box of their own.
 
 Source of the layout: Sugiyama, Tagawa and Toda 1981, "Methods for visual understanding of
 hierarchical system structures": levels by the longest way, places in a level by the mean of the
@@ -10,6 +11,7 @@ parents', and long lines led through levels by places of their own.
 """
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -19,7 +21,31 @@ _GAP = 16
 _LEVEL_GAP = 18
 _LANE = 12
 """Pixels that a line takes that passes a level."""
-_JOINS = {"Add": "+", "Concatenate": "concatenate", "Multiply": "×"}
+_JOINS = {"Add": "+", "Concatenate": "concatenate", "CustomScaleLayer": "+", "Multiply": "×"}
+OVER_POSITIONS = {"Mean": "mean", "Var": "variance", "Max": "maximum"}
+"""Operation that leaves one value a channel -> what it is called."""
+_WORDS = {
+    "BatchNormalization": "norm",
+    "LayerNormalization": "norm",
+    "LocalResponseNormalization": "LRN",
+    "Normalization": "scaling",
+    "Rescaling": "scaling",
+    "LayerScale": "scaling",
+    "ReLU": "relu",
+    "LeakyReLU": "leaky_relu",
+    "PReLU": "prelu",
+    "ELU": "elu",
+    "Softmax": "softmax",
+    "Maxout": "maxout",
+    "ZeroPadding2D": "pad",
+    "Cropping2D": "crop",
+    "Dropout": "dropout",
+    "SpatialDropout2D": "dropout",
+    "Sqrt": "square root",
+}
+"""Class of a layer that works value by value -> what it is called in a box."""
+_HARD_SIGMOID = ("Add", "ReLU", "Multiply")
+"""How Keras writes MobileNetV3's gate: (x + 3) cut to 0 and 6, times 1/6, all with numbers."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -102,6 +128,12 @@ def shown_title(box: Box) -> str:
     layer = box.layers[0]
     if layer.kind == "InputLayer":
         return "picture"
+    if layer.kind == "Var" and any(one.kind == "Sqrt" for one in box.layers):
+        return "deviation"
+    if layer.kind in OVER_POSITIONS:
+        return OVER_POSITIONS[layer.kind]
+    if not _has_box(layer):
+        return _word(layer) or layer.kind
     window, channels = layer.window, layer.output_shape[-1]
     if window is not None and window.whole:
         return "global pooling"
@@ -117,27 +149,42 @@ def shown_title(box: Box) -> str:
 
 def shown_rest(box: Box) -> str:
     """Return the second line: what follows value by value."""
-    words: list[str] = []
-    for layer in box.layers:
-        if layer.kind in ("BatchNormalization", "LayerNormalization"):
-            words.append("norm")
-        elif layer.kind == "LocalResponseNormalization":
-            words.append("LRN")
-        elif layer.activation:
-            words.append(layer.activation)
-        elif layer.kind == "ReLU":
-            words.append("relu")
-        elif "Dropout" in layer.kind:
-            words.append("dropout")
-    return " ".join(dict.fromkeys(words))
+    first, *rest = box.layers
+    if first.kind == "Var":
+        rest = []  # the title says what the square root makes of it
+    words = [first.activation if _has_box(first) else ""]
+    at = 0
+    while at < len(rest):
+        if tuple(one.kind for one in rest[at : at + 3]) == _HARD_SIGMOID:
+            words.append("hard_sigmoid")
+            at += 3
+        else:
+            words.append(_word(rest[at]))
+            at += 1
+    return " ".join(dict.fromkeys(word for word in words if word))
+
+
+def _word(layer: Layer) -> str:
+    return layer.activation or _WORDS.get(layer.kind, "")
 
 
 def _boxes(layers: Sequence[Layer]) -> list[Box]:
+    # Layer -> the one whose values its output has.
+    source: dict[str, str] = {}
+    readers: Counter[str] = Counter()
+    for layer in layers:
+        is_same = bool(layer.inputs) and _gives_what_it_takes(layer)
+        source[layer.name] = source[layer.inputs[0]] if is_same else layer.name
+        if not is_same:
+            readers.update({source[name] for name in layer.inputs})
     boxes: list[Box] = []
     at: dict[str, int] = {}
     for layer in layers:
         parents = [at[name] for name in layer.inputs]
-        if parents and not _has_box(layer):
+        is_same = source[layer.name] != layer.name
+        if is_same or (
+            parents and not _has_box(layer) and readers[source[layer.inputs[0]]] == 1
+        ):  # fmt: skip
             boxes[parents[0]].layers.append(layer)
             at[layer.name] = parents[0]
             continue
@@ -146,10 +193,18 @@ def _boxes(layers: Sequence[Layer]) -> list[Box]:
     return boxes
 
 
+def _gives_what_it_takes(layer: Layer) -> bool:
+    """Say whether the output is the input in another shape or type."""
+    return layer.shares_memory or layer.kind == "Cast"
+
+
 def _has_box(layer: Layer) -> bool:
     return bool(
-        layer.multiply_adds or layer.pool_operations or len(layer.inputs) != 1
-    )  # fmt: skip
+        layer.multiply_adds
+        or layer.pool_operations
+        or len(layer.inputs) != 1
+        or layer.kind in OVER_POSITIONS
+    )
 
 
 def _extent(layer: Layer) -> tuple[float, float]:
@@ -185,7 +240,10 @@ def _mean(values: Sequence[float], otherwise: float) -> float:
 
 
 def _resolution(level: Sequence[Box]) -> str:
-    """Return the largest map of a level; none where it has but lines and vectors."""
-    shapes = [box.layers[0].output_shape for box in level if box.layers]
+    """Return the largest map of a level; none where it has but lines, borders and vectors."""
+    firsts = [box.layers[0] for box in level if box.layers]
+    # A border of zeros belongs to the maps that it is put around.
+    shapes = [one.output_shape for one in firsts
+              if one.kind not in ("ZeroPadding2D", "Cropping2D")]  # fmt: skip
     maps = [shape[:2] for shape in shapes if len(shape) == 3 and max(shape[:2]) > 1]
     return "x".join(map(str, max(maps))) if maps else ""

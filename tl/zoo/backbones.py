@@ -62,8 +62,12 @@ class Backbone:
     shipped_weights: str | None = None
     feature_layers: tuple[str, ...] = ()
 
-    def check_size(self, image_size: tuple[int, int]) -> None:
-        """Refuse an input size, (height, width), that the network cannot take.
+    def check_size(self, image_size: tuple[int, int], *, option: str = "--image-size") -> None:
+        """Refuse an input size that the network cannot take.
+
+        Args:
+            image_size: (height, width) in pixels.
+            option: where the user gave it.
 
         Raises:
             ConfigError: below the minimum, which the message names.
@@ -71,9 +75,9 @@ class Backbone:
         height, width = image_size
         if min(height, width) < self.minimum_size:
             raise ConfigError(
-                f"images of {height}x{width} are too small for {self.name}: it needs at least "
-                f"{self.minimum_size}x{self.minimum_size}. Pass --image-size {self.minimum_size} "
-                "or more, or choose another --backbone."
+                f"pictures of {height}x{width} are too small for {self.name}: it needs at least "
+                f"{self.minimum_size}x{self.minimum_size}. Pass {option} {self.minimum_size} or "
+                "more, or choose another backbone"
             )
 
     def published_files(

@@ -1,6 +1,8 @@
 """`tl summary` and `tl zoo compare` as they are typed."""
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -80,6 +82,9 @@ def test_summary_of_the_backbone_as_tl_uses_it(tl: Run) -> None:
         (["vgg16", "--input", "22.4"], "--input '22.4' is no size"),
         (["vgg16", "--input", "224x"], "--input '224x' is no size"),
         (["vgg16", "--input", "999999"], "too large: pass --input 16384 or less"),
+        (["vgg16", "--json", "--html"], "--json and --html are two forms of output: give one"),
+        (["vgg16", "--json", "--markdown"], "--markdown and --json are two forms of output"),
+        (["tl_small", "--channels", "1"], "as a backbone tl_small takes RGB"),
         (["vgg16", "--channels", "2"], "1 channel (grey) or 3 (RGB), not 2"),
         (["vgg16", "--batch", "0"], "--batch"),
     ],
@@ -90,6 +95,25 @@ def test_summary_refuses_in_one_line(tl: Run, words: list[str], said: str) -> No
     assert done.code == 2
     assert said in done.error
     assert done.out == ""
+
+
+def test_sizes_are_refused_before_keras_is_imported() -> None:
+    code = """
+import sys
+from tl.cli.main import main
+for words in (["inception_v3", "--input", "74"], ["vgg16", "--channels", "2"]):
+    try:
+        main(["summary", *words])
+    except SystemExit as ended:
+        print(ended.code, "keras" in sys.modules)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
+    )
+
+    assert done.stdout.split() == ["2", "False"] * 2
+    assert "74x74 are too small for inception_v3" in done.stderr
+    assert "Pass --input 75 or more" in done.stderr
 
 
 def test_compare_prints_published_accuracy_or_a_dash(tl: Run) -> None:
@@ -118,6 +142,28 @@ def test_compare_measures_and_draws(tl: Run, tmp_path: Path) -> None:
     assert "mobilenet_v2" in picture.read_text()
     assert "without lenet5: no published accuracy" in drawn.err
     assert "| mobilenet_v2 | 224 | 71.3 | 90.1 | 300.8 | 3,538,984 | 23 |" in drawn.out
+    assert "| 2015 | ResNet | 4.5 | 4.49 for one network of 152 layers" in drawn.out
+    assert "2012 AlexNet 16; 2013 Clarifai, after ZFNet 11.7;" in picture.read_text()
+
+
+def test_compare_obeys_json_before_its_name(tl: Run) -> None:
+    found = json.loads(tl("zoo", "--json", "compare", "lenet5").out)
+
+    assert [one["name"] for one in found["backbones"]] == ["lenet5"]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+def test_compare_prints_the_table_though_the_picture_is_not_written(
+    tl: Run, tmp_path: Path
+) -> None:
+    picture = tmp_path / "chart.png"
+    picture.symlink_to("/dev/full")
+
+    done = tl("zoo", "compare", "mobilenet_0.25", "mobilenet", "--picture", picture)
+
+    assert done.code == 2
+    assert "cannot be written: No space left on device" in done.error
+    assert any(line.startswith("mobilenet_0.25") for line in done.out.splitlines())
 
 
 @pytest.mark.parametrize(
@@ -127,6 +173,9 @@ def test_compare_measures_and_draws(tl: Run, tmp_path: Path) -> None:
         (["vgg16", "--picture", "chart.gif"], "give a name that ends in .png or .svg"),
         (["vgg16", "--picture", "nowhere/chart.png"], "there is no folder"),
         (["lenet5", "--picture", "chart.png"], "no accuracy is published of any of these"),
+        (["lenet5", "allconv", "--measure", "--picture", "a.png"], "no accuracy is published of"),
+        (["vgg16", "--measure", "--picture", f"{'a' * 300}.png"], "File name too long"),
+        (["vgg16", "--json", "--markdown"], "two forms of output: give one"),
     ],
 )
 def test_compare_refuses_in_one_line(
@@ -139,3 +188,12 @@ def test_compare_refuses_in_one_line(
     assert done.code == 2
     assert said in done.error
     assert list(tmp_path.iterdir()) == []
+
+
+def test_compare_refuses_a_folder_for_a_picture(tl: Run, tmp_path: Path) -> None:
+    (tmp_path / "chart.png").mkdir()
+
+    done = tl("zoo", "compare", "vgg16", "--measure", "--picture", tmp_path / "chart.png")
+
+    assert done.code == 2
+    assert "chart.png is a folder: give the name of a file" in done.error

@@ -81,6 +81,69 @@ def test_lines_lead_downwards_from_where_the_data_comes() -> None:
     assert diagram(graph, "small").count("<rect") == 4
 
 
+def test_a_shortcut_leaves_before_the_normalisation_that_it_passes() -> None:
+    inputs = keras.Input((8, 8, 4), name="picture")
+    start = layers.Conv2D(4, 3, padding="same", name="start")(inputs)
+    x = layers.BatchNormalization(name="norm")(start)
+    x = layers.ReLU(name="relu")(x)
+    x = layers.Conv2D(4, 3, padding="same", name="inner")(x)
+    model = keras.Model(inputs, layers.Add(name="sum")([start, x]))
+    boxes = [box for box in graph_of(summarise(model).layers).boxes if box.layers]
+
+    assert [(shown_title(box), shown_rest(box)) for box in boxes] == [
+        ("picture", ""), ("3x3, 4", ""), ("norm", "relu"), ("3x3, 4", ""), ("+", ""),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "name", ["resnet50_v2", "densenet121", "nasnet_mobile", "mobilenet_v3_small", "tl_small"]
+)
+def test_lines_leave_a_box_after_all_that_is_named_in_it(name: str) -> None:
+    found = describe(find_backbone(name)).network.layers
+    boxes = [box for box in graph_of(found).boxes if box.layers]
+
+    ends = set()
+    for box in boxes:
+        changing = [one for one in box.layers if not one.shares_memory and one.kind != "Cast"]
+        ends |= {one.name for one in box.layers[box.layers.index(changing[-1]) :]}
+    for box in boxes:
+        assert set(box.layers[0].inputs) <= ends
+
+
+def _drawn(name: str) -> list[tuple[str, str]]:
+    found = graph_of(describe(find_backbone(name)).network.layers)
+    return [(shown_title(box), shown_rest(box)) for box in found.boxes if box.layers]
+
+
+@pytest.mark.parametrize(
+    ("name", "title", "rest"),
+    [
+        ("lenet5:activation=leaky_relu", "5x5, 6", "leaky_relu"),
+        ("lenet5:activation=maxout", "5x5, 12", "maxout"),
+        ("resnet18", "picture", "pad"),
+        ("mobilenet_v3_small", "1x1, 16", "hard_sigmoid"),
+        ("mobilenet_v3_small", "1x1, 8", "relu"),
+        ("convnext_tiny", "dense, 96", "scaling"),
+        ("efficientnet_b0", "picture", "scaling pad"),
+    ],
+)
+def test_what_follows_value_by_value_is_named(name: str, title: str, rest: str) -> None:
+    assert (title, rest) in _drawn(name)
+
+
+def test_statistics_over_all_positions_have_boxes() -> None:
+    drawn = _drawn("tl_small")
+
+    for statistic in ("mean", "deviation", "maximum"):
+        assert drawn.count((statistic, "")) == 4
+    graph = graph_of(describe(find_backbone("tl_small")).network.layers)
+    last = next(box for box in graph.boxes if box.layers and box.layers[0].name == "concatenate")
+    assert len(last.parents) == 12
+    assert [shown for shown, _ in graph.resolutions] == [
+        "128x128", "64x64", "32x32", "16x16", "8x8",
+    ]  # fmt: skip
+
+
 def test_wider_and_finer_maps_have_larger_boxes() -> None:
     graph = graph_of(describe(find_backbone("vgg16")).network.layers)
     by_name = {box.layers[0].name: box for box in graph.boxes if box.layers}

@@ -19,9 +19,9 @@ class L2Pooling2D(keras.layers.Layer):  # type: ignore[misc]
         pool_size: side of the window in positions.
         strides: positions from one window to the next; None for ``pool_size``.
 
-    Source: Boureau, Ponce and LeCun 2010, "A theoretical analysis of feature pooling"; Sermanet et
-    al. 2012, "Convolutional neural networks applied to house numbers", section 2.2, with P = 2
-    and equal weights.
+    Source: Boureau, Ponce and LeCun 2010, "A theoretical analysis of feature pooling in visual
+    recognition"; Sermanet, Chintala and LeCun 2012, "Convolutional neural networks applied to house
+    numbers digit classification", section 2.2, with P = 2 and equal weights.
     """
 
     def __init__(self, pool_size: int = 2, strides: int | None = None, **kwargs: Any) -> None:

@@ -2,5 +2,6 @@
 
 ``arithmetic`` and ``receptive_field`` are the formulas of the lectures as functions of numbers;
 ``windows`` and ``counts`` read those numbers from Keras layers; ``graph`` puts the layers in order;
-``network`` joins them; ``unallocated`` builds networks without their weights.
+``network`` joins them; ``inputs`` says which pictures a network takes; ``unallocated`` builds
+networks without their weights.
 """

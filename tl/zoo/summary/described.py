@@ -4,8 +4,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from tl.zoo.backbones import Backbone
+from tl.zoo.summary.inputs import has_classifier
 from tl.zoo.summary.network import Layer, Memory, Network, memory_of, summarise
-from tl.zoo.summary.networks import has_classifier, unallocated_network
+from tl.zoo.summary.networks import unallocated_network
 from tl.zoo.summary.receptive_field import ReceptiveField, Span
 
 

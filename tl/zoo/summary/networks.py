@@ -2,21 +2,14 @@
 
 import keras
 
-from tl.errors import ConfigError
 from tl.zoo.backbones import Backbone
 from tl.zoo.build import CLASSICS, build_backbone
+from tl.zoo.summary.inputs import check_input, has_classifier
 from tl.zoo.summary.unallocated import unallocated
 
 IMAGENET_CLASSES = 1000
 # Their papers have ten: digits, and CIFAR-10.
 _CLASSES = {"lenet5": 10, "allconv": 10}
-LARGEST_SIDE = 16_384
-"""In pixels. Beyond it fully connected layers have more weights than TensorFlow counts."""
-
-
-def has_classifier(backbone: Backbone) -> bool:
-    """Say whether there is a published network with classes; there is none of ``tl_small``."""
-    return not backbone.feature_layers
 
 
 def unallocated_network(
@@ -54,9 +47,8 @@ def described_network(
         ConfigError: a size that the network cannot take, or other channels.
     """
     size = image_size or backbone.image_size
-    features = features or not has_classifier(backbone)
-    _check(backbone, size, channels, features=features)
-    if features:
+    check_input(backbone, size, channels, features=features)
+    if features or not has_classifier(backbone):
         return build_backbone(backbone, size)
     return _classifier(backbone, (*size, channels))
 
@@ -74,22 +66,3 @@ def _classifier(backbone: Backbone, shape: tuple[int, int, int]) -> keras.Model:
     assert backbone.keras_class is not None  # one of the two builds it
     build = getattr(keras.applications, backbone.keras_class)
     return build(weights=None, input_shape=shape, **backbone.arguments)
-
-
-def _check(backbone: Backbone, size: tuple[int, int], channels: int, *, features: bool) -> None:
-    least = backbone.minimum_size
-    shown = f"{size[0]}x{size[1]}"
-    if min(size) < least:
-        raise ConfigError(
-            f"pictures of {shown} are too small for {backbone.name}: it needs at least "
-            f"{least}x{least}. Pass --input {least} or more"
-        )
-    if max(size) > LARGEST_SIDE:
-        raise ConfigError(f"pictures of {shown} are too large: pass --input {LARGEST_SIDE} or less")
-    if channels not in (1, 3):
-        raise ConfigError(f"pictures have 1 channel (grey) or 3 (RGB), not {channels}")
-    if features and channels != 3:
-        raise ConfigError(
-            f"as a backbone {backbone.name} takes RGB, 3 channels, not {channels}: pictures in "
-            "grey are turned to RGB before it"
-        )
