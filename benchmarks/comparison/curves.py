@@ -30,6 +30,8 @@ Facts = Mapping[str, Any]
 
 def draw_curves(comparisons: Sequence[Compared], results: Sequence[Facts], picture: Path) -> None:
     """Draw the accuracy on test pictures by epoch: a thin line a seed, a thick one their mean."""
+    known = {one["network"] for one in results}
+    comparisons = [one for one in comparisons if known & set(one.networks.values())]
     rows = -(-len(comparisons) // COLUMNS)
     figure = Figure(figsize=(PANEL[0] * COLUMNS, PANEL[1] * rows), layout="constrained")
     FigureCanvasSVG(figure)
