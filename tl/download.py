@@ -43,10 +43,13 @@ def fetch(
         read_timeout_s: limit in seconds of silence while it sends.
 
     Raises:
-        OSError, http.client.HTTPException: no answer, a refusal, a cut connection.
+        OSError, http.client.HTTPException: no answer, a refusal, a cut connection, a length that
+            is no number.
     """
     with _open_within(url, answer_timeout_s, read_timeout_s) as response:
         expected = response.headers.get("Content-Length")
+        if expected is not None and not (expected.isascii() and expected.strip().isdigit()):
+            raise OSError(f"the server announces a length of {expected!r}, which is no number")
         received = 0
         while chunk := response.read(_CHUNK_BYTES):
             out.write(chunk)

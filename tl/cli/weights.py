@@ -53,11 +53,12 @@ def fetch(
 ) -> None:
     """Download the ImageNet weights of BACKBONEs, checked by their digest.
 
-    On the other machine, name the folder with TL_WEIGHTS_DIR.
+    A file of that name that is another one, or damaged, is kept aside as FILE.refused. On the
+    other machine, name the folder with TL_WEIGHTS_DIR.
     """
     from tl.zoo.backbones import find_backbone
-    from tl.zoo.download import download
-    from tl.zoo.inventory import licence_of, published_state
+    from tl.zoo.download import difference, download
+    from tl.zoo.inventory import licence_of
     from tl.zoo.weights import keras_cache, unpublished
 
     rows = [find_backbone(name) for name in backbones]
@@ -68,10 +69,14 @@ def fetch(
             raise unpublished(row)
         file = files[1 if top else 0]
         path = place / file.name
-        if path.is_file() and published_state(path, file) != "altered":
+        if path.is_file() and difference(path, file) is None:
             click.echo(f"here already  {path}")
             continue
-        path = download(file, place)
+        path = download(
+            file,
+            place,
+            on_kept=lambda kept: click.echo(f"kept aside  what had this name, as {kept}"),
+        )
         click.echo(f"fetched  {path}  {path.stat().st_size / 1e6:.1f} MB, {licence_of(row)}")
 
 
@@ -79,7 +84,7 @@ def fetch(
 @click.argument("file", required=False, type=click.Path(path_type=Path))
 @click.option("--backbone", help="Compare FILE with this backbone, layer by layer.")
 def verify(file: Path | None, backbone: str | None) -> None:
-    """Compare files with the digests that Keras knows; exit 1 where one is altered.
+    """Compare files with the digests that Keras knows; exit 1 where one is altered or damaged.
 
     Without FILE all that `tl weights list` finds. With --backbone, say of each layer whether FILE
     has weights that fit.
@@ -89,7 +94,9 @@ def verify(file: Path | None, backbone: str | None) -> None:
             raise ConfigError("--backbone compares one file with a network: name the FILE, too")
         _compare(file, backbone)
         return
+    from tl.zoo.backbones import find_backbone
     from tl.zoo.inventory import inventory
+    from tl.zoo.weights import fetch_command
 
     found = [
         one for one in inventory(check=True) if file is None or one.path.samefile(_present(file))
@@ -101,10 +108,12 @@ def verify(file: Path | None, backbone: str | None) -> None:
         )
     for one in found:
         click.echo(f"{one.state:<22}  {one.backbone:<22}  {one.path}")
-    if altered := [one for one in found if one.state == "altered"]:
+    if altered := [one for one in found if one.state in ("altered", "damaged")]:
+        first = altered[0]
+        command = fetch_command(find_backbone(first.backbone), first.path)
         raise WeightsError(
-            f"{counted(len(altered), 'file')} not as published, the first {altered[0].path}: fetch "
-            f"it again with `tl weights fetch {altered[0].backbone}` after moving it away"
+            f"{counted(len(altered), 'file')} not as published, the first {first.path}: "
+            f"`{command}` keeps it aside and downloads it anew"
         )
 
 

@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import Literal
 
 from tl.zoo.backbones import BACKBONES, Backbone
-from tl.zoo.download import digest_as_published
+from tl.zoo.download import difference
 from tl.zoo.published import PublishedFile
 from tl.zoo.weights import own_weights, shipped_weights, weights_folders
 
-State = Literal["as published", "altered", "no digest is published", "own", "not checked"]
+State = Literal[
+    "as published", "altered", "damaged", "no digest is published", "own", "not checked"
+]
 
 NOT_STATED = "not stated by Keras"
 _LICENCES = {
@@ -73,11 +75,11 @@ def inventory(*, check: bool, environ: Mapping[str, str] = os.environ) -> Iterat
 
 
 def published_state(path: Path, published: PublishedFile) -> State:
-    """Compare a file with the digest that Keras knows."""
+    """Compare a file with the digest that Keras knows, or say whether it is whole."""
+    differs = difference(path, published) is not None
     if published.digest is None:
-        return "no digest is published"
-    same = digest_as_published(path, published) == published.digest
-    return "as published" if same else "altered"
+        return "damaged" if differs else "no digest is published"
+    return "altered" if differs else "as published"
 
 
 def licence_of(backbone: Backbone) -> str:

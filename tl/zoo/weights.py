@@ -5,6 +5,7 @@ ImageNet weights are wanted and not here; no TensorFlow is imported.
 """
 
 import os
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import Literal
 from tl.download import file_digest
 from tl.errors import ConfigError, WeightsError, nearest
 from tl.zoo.backbones import BACKBONES, Backbone, find_backbone
-from tl.zoo.download import digest_as_published, download
+from tl.zoo.download import difference, download
 from tl.zoo.published import PublishedFile
 
 WEIGHTS_DIR_VARIABLE = "TL_WEIGHTS_DIR"
@@ -230,7 +231,7 @@ def local_weights(
     if backbone.weights_files is None:
         own = own_weights(backbone, environ)
         return _found("file", own, f"the weights in {own}") if own else None
-    exact = _local_imagenet(backbone.published_files(image_size), environ)
+    exact = _local_imagenet(backbone, backbone.published_files(image_size), environ)
     return exact or _of_another_size(backbone, image_size, environ)
 
 
@@ -238,7 +239,7 @@ def _imagenet(
     backbone: Backbone, image_size: tuple[int, int] | None, environ: Mapping[str, str]
 ) -> Weights:
     exact = backbone.published_files(image_size)
-    if found := _local_imagenet(exact, environ):
+    if found := _local_imagenet(backbone, exact, environ):
         return found
     try:
         path = download(exact[0], keras_cache(environ))
@@ -249,12 +250,14 @@ def _imagenet(
     return _found("imagenet", path, f"ImageNet weights downloaded to {path}")
 
 
-def _local_imagenet(files: tuple[PublishedFile, ...], environ: Mapping[str, str]) -> Weights | None:
+def _local_imagenet(
+    backbone: Backbone, files: tuple[PublishedFile, ...], environ: Mapping[str, str]
+) -> Weights | None:
     found = _first_local(files, environ)
     if not found:
         return None
     file, path = found
-    _refuse_altered(file, path)
+    _refuse_altered(backbone, file, path)
     return _found("imagenet", path, f"ImageNet weights from {path}")
 
 
@@ -262,7 +265,7 @@ def _of_another_size(
     backbone: Backbone, image_size: tuple[int, int] | None, environ: Mapping[str, str]
 ) -> Weights | None:
     """Find what was trained on another size: convolutions fit every one, and serve a bit worse."""
-    found = _local_imagenet(backbone.all_published_files(), environ)
+    found = _local_imagenet(backbone, backbone.all_published_files(), environ)
     if found is None:
         return None
     wanted = backbone.published_files(image_size)[0].name
@@ -314,8 +317,12 @@ def weights_folders(environ: Mapping[str, str]) -> list[Path]:
 
 def shipped_weights(backbone: Backbone) -> Path | None:
     """Return the file that came with tl, if it did."""
-    path = _PRETRAINED_FOLDER / backbone.shipped_weights if backbone.shipped_weights else None
+    path = _shipped_place(backbone)
     return path if path and path.is_file() else None
+
+
+def _shipped_place(backbone: Backbone) -> Path | None:
+    return _PRETRAINED_FOLDER / backbone.shipped_weights if backbone.shipped_weights else None
 
 
 def _weights_folder(environ: Mapping[str, str]) -> Path | None:
@@ -330,31 +337,41 @@ def _weights_folder(environ: Mapping[str, str]) -> Path | None:
     return Path(named)
 
 
-def _refuse_altered(file: PublishedFile, path: Path) -> None:
-    seen = digest_as_published(path, file)
-    if seen != file.digest:
+def _refuse_altered(backbone: Backbone, file: PublishedFile, path: Path) -> None:
+    if problem := difference(path, file):
         raise WeightsError(
-            f"{path} is not the file that Keras publishes under this name (digest {seen}, "
-            f"published {file.digest}). If it was cut off, delete it; if it is yours, pass it with "
-            f"--weights {path}."
+            f"{path} is not the file that Keras publishes under this name: it is one {problem}. "
+            f"`{fetch_command(backbone, path)}` keeps it aside and downloads it anew; if it is "
+            f"yours, pass it with --weights {path}."
         )
+
+
+def fetch_command(backbone: Backbone, path: Path) -> str:
+    """Return the command that downloads a published file of a backbone to a path."""
+    words = f"tl weights fetch {backbone.name} --to {shlex.quote(str(path.parent))}"
+    for side in backbone.trained_sizes:
+        no_top, with_top = backbone.published_files((side, side))
+        if side != 224 and path.name in (no_top.name, with_top.name):
+            words += f" --image-size {side}"
+    tops = [file.name for file in backbone.all_published_files()[1::2]]
+    return f"{words} --top" if path.name in tops else words
 
 
 def _shipped_path(backbone: Backbone) -> Path:
     if backbone.weights_files is None:
         raise unpublished(backbone)
-    if backbone.shipped_weights is None:
+    place = _shipped_place(backbone)
+    if place is None:
         raise ConfigError(
             f"no weights of {backbone.name} are shipped with tl, only those of tl_small. Pass "
             "--weights imagenet, --weights FILE, or --backbone tl_small."
         )
-    path = _PRETRAINED_FOLDER / backbone.shipped_weights
-    if not path.is_file():
+    if not place.is_file():
         raise WeightsError(
-            f"this copy of tl was packaged without {path.name}, the weights of {backbone.name}. "
+            f"this copy of tl was packaged without {place.name}, the weights of {backbone.name}. "
             "Install a complete package, or pass --weights imagenet, FILE or none."
         )
-    return path
+    return place
 
 
 def _found(kind: Literal["imagenet", "tl", "file"], path: Path, source: str) -> Weights:

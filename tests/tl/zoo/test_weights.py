@@ -15,9 +15,9 @@ from tl.zoo.weights import (
     weights_at_hand,
 )
 
-from .conftest import ServeWeights, published_at
+from .conftest import ServeWeights, hdf5, published_at
 
-CONTENT = b"\x89HDF\r\n\x1a\n weights"
+CONTENT = hdf5(9)
 SMALLEST = find_backbone("mobilenet_0.25")
 NO_TOP = "mobilenet_2_5_224_tf_no_top.h5"
 WITH_TOP = "mobilenet_2_5_224_tf.h5"
@@ -114,6 +114,17 @@ def test_file_altered_in_the_cache_is_refused(tmp_path: Path) -> None:
 
     with pytest.raises(WeightsError, match="not the file that Keras publishes"):
         resolve_weights(find_backbone("vgg16"), "auto", environ={"KERAS_HOME": str(tmp_path)})
+
+
+def test_damaged_file_without_a_digest_is_refused_with_the_way_out(tmp_path: Path) -> None:
+    path = in_cache(tmp_path, "mobilenet_2_5_128_tf.h5", hdf5(900)[:-100])
+    environ = {"KERAS_HOME": str(tmp_path)}
+
+    with pytest.raises(WeightsError, match="is cut off") as caught:
+        resolve_weights(SMALLEST, "auto", image_size=(128, 128), environ=environ)
+
+    command = f"`tl weights fetch mobilenet_0.25 --to {path.parent} --image-size 128 --top`"
+    assert command in str(caught.value)
 
 
 def test_none_means_random_weights() -> None:

@@ -14,9 +14,9 @@ from tl.errors import ConfigError, WeightsError
 from tl.zoo.backbones import BACKBONES, find_backbone
 from tl.zoo.inventory import NOT_STATED, licence_of
 
-from .conftest import ServeWeights, published_at
+from .conftest import ServeWeights, hdf5, published_at
 
-CONTENT = b"\x89HDF\r\n\x1a\n" + bytes(1000)
+CONTENT = hdf5(250)
 NAME = "resnet50_weights_tf_dim_ordering_tf_kernels_notop.h5"
 
 
@@ -82,6 +82,43 @@ def test_fetch_puts_the_file_where_it_is_asked_for_once(folder: Path) -> None:
     assert line == f"fetched  {folder / NAME}  0.0 MB, MIT (Kaiming He)"
     assert said("fetch", "resnet50", "--to", str(folder)) == [f"here already  {folder / NAME}"]
     assert said("path", "resnet50") == [str(folder / NAME)]
+
+
+@pytest.mark.usefixtures("published")
+def test_fetch_keeps_aside_what_is_another_file(folder: Path) -> None:
+    (folder / NAME).write_bytes(b"mine")
+    kept, fetched = said("fetch", "resnet50", "--to", str(folder))
+    assert kept == f"kept aside  what had this name, as {folder / NAME}.refused"
+    assert fetched.startswith(f"fetched  {folder / NAME}")
+    assert (folder / f"{NAME}.refused").read_bytes() == b"mine"
+    assert (folder / NAME).read_bytes() == CONTENT
+
+
+def test_half_a_file_without_a_digest_is_named_and_fetched_anew(
+    folder: Path, serve: ServeWeights, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from tl.cli.zoo import zoo
+
+    name = "mobilenet_2_5_224_tf_no_top.h5"
+    row = published_at(find_backbone("mobilenet_0.25"), serve(CONTENT))
+    monkeypatch.setitem(BACKBONES, "mobilenet_0.25", row)
+    (folder / name).write_bytes(CONTENT[: len(CONTENT) // 2])
+
+    words = str(refused("verify"))
+    assert f"`tl weights fetch mobilenet_0.25 --to {folder}` keeps it aside" in words
+    rows = json.loads(CliRunner().invoke(zoo, ["--json"]).output)
+    assert next(one for one in rows if one["name"] == row.name)["weights_whole"] is False
+    table = CliRunner().invoke(zoo, []).output.splitlines()
+    line = next(line for line in table if line.split()[:1] == [row.name])
+    assert line.rstrip().endswith("damaged")
+
+    said("fetch", "mobilenet_0.25", "--to", str(folder))
+
+    assert (folder / name).read_bytes() == CONTENT
+    assert any(line.startswith("no digest is published") for line in said("verify"))
+    assert said("fetch", "mobilenet_0.25", "--to", str(folder)) == [
+        f"here already  {folder / name}"
+    ]
 
 
 def test_what_cannot_be_is_refused_in_words(folder: Path) -> None:
