@@ -135,23 +135,13 @@ def _compare(file: Path, name: str) -> None:
 
     matches, others = compare_layers(build_backbone(row), file)
     for one in matches:
-        if one.fits:
-            words = "fits"
-        elif one.found is None:
-            words = "missing"
-        else:
-            words = f"other shapes: {_shapes(one.found)} in place of {_shapes(one.wanted)}"
-        click.echo(f"{one.layer:<32}  {words}")
+        click.echo(f"{one.layer:<32}  {one.fault or 'fits'}")
     for layer in others:
         click.echo(f"{layer:<32}  only in the file")
     fitting = sum(one.fits for one in matches)
     click.echo(f"{fitting} of {counted(len(matches), 'layer')} fit; {len(others)} only in the file")
     if fitting < len(matches):
         sys.exit(1)
-
-
-def _shapes(shapes: tuple[tuple[int, ...], ...]) -> str:
-    return ", ".join("x".join(map(str, shape)) or "1" for shape in shapes)
 
 
 @weights.command()
