@@ -5,11 +5,15 @@ import json
 import os
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from tl.errors import ConfigError, WeightsError
 from tl.words import counted
+
+if TYPE_CHECKING:
+    from tl.zoo.backbones import Backbone
 
 
 @click.group()
@@ -23,17 +27,21 @@ def weights() -> None:
 @weights.command("list")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, one object a file.")
 def list_files(as_json: bool) -> None:
-    """List the files that are here: of which backbone, from where, under which licence."""
+    """List the files that are here: of which backbone, from where, with which hash and licence.
+
+    Every file is read whole, for its hash.
+    """
     from tl.zoo.inventory import inventory
     from tl.zoo.weights import weights_folders
 
-    files = list(inventory(check=False))
+    files = list(inventory())
     if as_json:
         rows = [{**dataclasses.asdict(one), "path": str(one.path)} for one in files]
         click.echo(json.dumps(rows, indent=2))
         return
     for one in files:
         click.echo(f"{one.backbone:<22}  {one.size / 1e6:>7.1f} MB  {one.licence:<24}  {one.path}")
+        click.echo(f"    {one.state}; sha256 {one.sha256}; {one.source}")
     searched = " and ".join(str(folder) for folder in weights_folders(os.environ))
     click.echo(f"{counted(len(files), 'file')}; searched: {searched}")
 
@@ -64,7 +72,7 @@ def fetch(
     rows = [find_backbone(name) for name in backbones]
     place = folder or keras_cache(os.environ)
     for row in rows:
-        files = row.published_files((image_size, image_size) if image_size else None)
+        files = row.published_files(_sides(row, image_size))
         if not files:
             raise unpublished(row)
         file = files[1 if top else 0]
@@ -86,8 +94,8 @@ def fetch(
 def verify(file: Path | None, backbone: str | None) -> None:
     """Compare files with the digests that Keras knows; exit 1 where one is altered or damaged.
 
-    Without FILE all that `tl weights list` finds. With --backbone, say of each layer whether FILE
-    has weights that fit.
+    Without FILE all that `tl weights list` finds. With --backbone, say of each layer whether a run
+    would take what FILE, or the folder of a run, has for it.
     """
     if backbone is not None:
         if file is None:
@@ -98,9 +106,7 @@ def verify(file: Path | None, backbone: str | None) -> None:
     from tl.zoo.inventory import inventory
     from tl.zoo.weights import fetch_command
 
-    found = [
-        one for one in inventory(check=True) if file is None or one.path.samefile(_present(file))
-    ]
+    found = list(inventory(only=None if file is None else _present(file)))
     if file is not None and not found:
         raise ConfigError(
             f"{file} has no name that Keras publishes weights under, or lies in no folder that is "
@@ -118,9 +124,13 @@ def verify(file: Path | None, backbone: str | None) -> None:
 
 
 def _present(file: Path) -> Path:
-    if not file.is_file():
-        raise ConfigError(f"{file}: no such file")
-    return file
+    """Return a file, or that of a run's folder."""
+    from tl.zoo.weights import weights_in
+
+    found = weights_in(file.expanduser())
+    if not found.is_file():
+        raise ConfigError(f"{file}: no such file, nor the folder of a run that has weights")
+    return found
 
 
 def _compare(file: Path, name: str) -> None:
@@ -128,7 +138,7 @@ def _compare(file: Path, name: str) -> None:
     from tl.zoo.backbones import find_backbone
 
     row = find_backbone(name)
-    _present(file)
+    file = _present(file)
     start_keras()
     from tl.zoo.build import build_backbone
     from tl.zoo.load import compare_layers
@@ -150,10 +160,10 @@ def _compare(file: Path, name: str) -> None:
 def path(backbone: str, image_size: int | None) -> None:
     """Print the file that a run of BACKBONE would take, without the network."""
     from tl.zoo.backbones import find_backbone
-    from tl.zoo.weights import unpublished, weights_at_hand
+    from tl.zoo.weights import local_weights, unpublished
 
     row = find_backbone(backbone)
-    found = weights_at_hand(row, image_size=(image_size, image_size) if image_size else None)
+    found = local_weights(row, image_size=_sides(row, image_size))
     if found is None and row.weights_files is None:
         raise unpublished(row)
     if found is None:
@@ -161,4 +171,16 @@ def path(backbone: str, image_size: int | None) -> None:
             f"no weights of {row.name} are on this machine; `tl weights fetch {row.name}` gets "
             "what Keras publishes, `tl weights list` shows what is here"
         )
-    click.echo(str(found))
+    click.echo(str(found.path))
+
+
+def _sides(row: "Backbone", image_size: int | None) -> tuple[int, int] | None:
+    """Return (height, width) in pixels.
+
+    Raises:
+        ConfigError: smaller than the backbone can take.
+    """
+    if image_size is None:
+        return None
+    row.check_size((image_size, image_size))
+    return image_size, image_size

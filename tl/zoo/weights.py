@@ -82,9 +82,10 @@ def choose_backbone(
         backbone = find_backbone(name)
         weights = resolve_weights(backbone, choice, image_size=image_size, environ=environ)
         return BackboneChoice(backbone=backbone, weights=weights, reason=None)
-    if choice not in _WORDS and Path(choice).expanduser().is_file():
+    if choice not in _WORDS and (path := Path(choice).expanduser()).exists():
+        kind = "the folder of a run" if path.is_dir() else "a file"
         raise ConfigError(
-            f"--weights {choice} is a file, and --backbone auto cannot tell whose weights it "
+            f"--weights {choice} is {kind}, and --backbone auto cannot tell whose weights it "
             "holds. Name the backbone, for example --backbone mobilenet_v2."
         )
     preferred, shipped = find_backbone("mobilenet_v2"), find_backbone("tl_small")
@@ -145,7 +146,12 @@ def resolve_weights(
         return _found("file", own, f"the weights in {own}")
     if choice == "imagenet":
         return _imagenet(backbone, image_size, environ)
-    path = _in_run(Path(choice).expanduser())
+    path = weights_in(Path(choice).expanduser())
+    if path.is_dir():
+        raise ConfigError(
+            f"--weights {choice} is a folder without a run's weights, one file that ends in "
+            ".weights.h5; name a file"
+        )
     if not path.is_file():
         raise ConfigError(
             f"--weights {choice} is neither a file nor a word that tl knows; "
@@ -154,7 +160,7 @@ def resolve_weights(
     return _found("file", path, f"the weights in {path}")
 
 
-def _in_run(path: Path) -> Path:
+def weights_in(path: Path) -> Path:
     """Return the weights in the folder of an earlier run, or the path itself."""
     found = sorted(path.glob("*.weights.h5")) if path.is_dir() else []
     return found[0] if len(found) == 1 else path

@@ -207,8 +207,20 @@ def test_automatic_choice_cannot_guess_whose_weights_a_file_holds(tmp_path: Path
     path = tmp_path / "mine.h5"
     path.write_bytes(CONTENT)
 
-    with pytest.raises(ConfigError, match="Name the backbone"):
+    with pytest.raises(ConfigError, match="is a file.*Name the backbone"):
         choose_backbone("auto", str(path), environ={})
+
+
+def test_automatic_choice_cannot_guess_whose_weights_a_run_has(tmp_path: Path) -> None:
+    (tmp_path / "classifier.weights.h5").write_bytes(CONTENT)
+
+    with pytest.raises(ConfigError, match="is the folder of a run.*Name the backbone"):
+        choose_backbone("auto", str(tmp_path), environ={})
+
+
+def test_folder_without_weights_is_called_so(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="a folder without a run's weights"):
+        resolve_weights(SMALLEST, str(tmp_path), environ={})
 
 
 @pytest.fixture

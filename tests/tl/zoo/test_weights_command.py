@@ -58,11 +58,56 @@ def test_list_has_what_is_here_with_its_licence(folder: Path) -> None:
     found = {row["backbone"]: row for row in rows}
     assert set(found) == {"tl_small", "resnet50", "resnet18"}
     assert found["resnet50"]["licence"] == "MIT (Kaiming He)"
-    assert found["resnet50"]["state"] == "not checked"
+    assert found["resnet50"]["state"] == "altered"
+    assert found["resnet50"]["source"].endswith(f"/resnet/{NAME}")
+    assert found["resnet50"]["sha256"] == hashlib.sha256(CONTENT).hexdigest()
+    assert found["resnet50"]["digest"] == "4d473c1dd8becc155b73f8504c6f6626"
     assert (found["resnet18"]["kind"], found["resnet18"]["licence"]) == ("own", "yours")
     lines = said("list")
+    place = next(n for n, line in enumerate(lines) if line.endswith(str(folder / NAME)))
+    assert hashlib.sha256(CONTENT).hexdigest() in lines[place + 1]
+    assert lines[place + 1].endswith(found["resnet50"]["source"])
     assert lines[-1].startswith(f"3 files; searched: {folder} and ")
     assert any(str(folder / NAME) in line for line in lines)
+
+
+def test_own_files_are_listed_by_their_options_and_with_the_licence_they_state(
+    folder: Path,
+) -> None:
+    names = {
+        "lenet5:activation=relu": {"data_licence": "CC0-1.0"},
+        "lenet5": ["no", "provenance"],
+        "resnet18": {"data_licence": "\x1b[2J"},
+        "alexnet": {"data_licence": "x" * 5000},
+        "mobilenet_0.25": {"data_licence": {"of": "nothing"}},
+        "nobody_knows": {},
+    }
+    for name, facts in names.items():
+        (folder / f"{name}.npz").write_bytes(b"own")
+        (folder / f"{name}.json").write_text(json.dumps(facts))
+    (folder / "zfnet.npz").write_bytes(b"own")
+    (folder / "zfnet.json").write_text("[" * 100_000)
+
+    rows = json.loads("\n".join(said("list", "--json")))
+
+    assert {row["backbone"]: row["licence"] for row in rows if row["kind"] == "own"} == {
+        "lenet5:activation=relu": "CC0-1.0",
+        **dict.fromkeys(("lenet5", "resnet18", "alexnet", "mobilenet_0.25", "zfnet"), "yours"),
+    }
+
+
+@pytest.mark.usefixtures("published")
+def test_path_gives_no_file_that_a_run_would_refuse(folder: Path) -> None:
+    (folder / NAME).write_bytes(CONTENT + b"x")
+    assert "is not the file that Keras publishes" in str(refused("path", "resnet50"))
+
+
+@pytest.mark.parametrize("size", ["-3", "0", "-5", "31"])
+@pytest.mark.parametrize("command", ["path", "fetch"])
+def test_sizes_that_no_backbone_takes_are_refused(command: str, size: str, folder: Path) -> None:
+    words = str(refused(command, "mobilenet_0.25", "--image-size", size))
+    assert "too small for mobilenet_0.25: it needs at least 32x32" in words
+    assert list(folder.iterdir()) == []
 
 
 @pytest.mark.usefixtures("published")
@@ -209,3 +254,7 @@ def test_folder_of_a_run_has_its_weights(trained: Any) -> None:
 
     found = resolve_weights(find_backbone("tl_small"), str(trained.run))
     assert found.path == trained.run / "classifier.weights.h5"
+    (*_, last) = said("verify", str(trained.run), "--backbone", "tl_small")
+    layers, _, others = last.partition(" layers fit; ")
+    assert len(set(layers.split(" of "))) == 1, "all fit"
+    assert others.endswith("only in the file")  # the head
