@@ -58,6 +58,11 @@ def fetch(
         raise OSError(f"the connection ended after {received} of {expected} bytes")
 
 
+def check_answer(url: str, answer_timeout_s: float = ANSWER_TIMEOUT_S) -> None:
+    """Raise what `fetch` would before the first byte; nothing is read."""
+    _open_within(url, answer_timeout_s, READ_TIMEOUT_S).close()
+
+
 def _open_within(url: str, answer_timeout_s: float, read_timeout_s: float) -> Any:
     """Open a URL in a thread that may be abandoned.
 

@@ -11,6 +11,7 @@ from tl.download import (
     ANSWER_TIMEOUT_S,
     FETCH_ERRORS,
     READ_TIMEOUT_S,
+    check_answer,
     fetch,
     fetch_fault,
     file_digest,
@@ -56,6 +57,18 @@ def is_whole(path: Path) -> bool:
             return True
     except OSError:
         return False
+
+
+def check_offered(file: PublishedFile) -> None:
+    """Ask whether a file could be downloaded, without doing so.
+
+    Raises:
+        WeightsError: no answer, or a refusal.
+    """
+    try:
+        check_answer(file.url)
+    except FETCH_ERRORS as error:
+        raise WeightsError(f"cannot download {file.url}: {fetch_fault(error)}") from error
 
 
 def download(

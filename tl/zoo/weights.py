@@ -14,7 +14,7 @@ from typing import Literal
 from tl.download import file_digest
 from tl.errors import ConfigError, WeightsError, nearest
 from tl.zoo.backbones import BACKBONES, Backbone, find_backbone
-from tl.zoo.download import difference, download
+from tl.zoo.download import check_offered, difference, download
 from tl.zoo.published import PublishedFile
 
 WEIGHTS_DIR_VARIABLE = "TL_WEIGHTS_DIR"
@@ -30,7 +30,7 @@ class Weights:
 
     Attributes:
         kind: where they come from.
-        path: the file; None for random weights.
+        path: the file; None for random weights, and where they were not to be downloaded.
         source: one phrase for logs and for the person at the terminal.
         sha256: hex digest of the file; None for random weights.
         partial: whether layers that the file lacks stay random.
@@ -63,6 +63,7 @@ def choose_backbone(
     choice: str,
     *,
     image_size: tuple[int, int] | None = None,
+    fetch: bool = True,
     environ: Mapping[str, str] = os.environ,
 ) -> BackboneChoice:
     """Resolve ``--backbone`` and ``--weights`` together.
@@ -72,6 +73,7 @@ def choose_backbone(
             can be fetched, else tl_small. A backbone the user named is never swapped.
         choice: as for ``resolve_weights``.
         image_size: (height, width) in pixels, or None for the backbone's own.
+        fetch: as for ``resolve_weights``.
         environ: environment variables.
 
     Raises:
@@ -80,7 +82,9 @@ def choose_backbone(
     """
     if name != "auto":
         backbone = find_backbone(name)
-        weights = resolve_weights(backbone, choice, image_size=image_size, environ=environ)
+        weights = resolve_weights(
+            backbone, choice, image_size=image_size, fetch=fetch, environ=environ
+        )
         return BackboneChoice(backbone=backbone, weights=weights, reason=None)
     if choice not in _WORDS and (path := Path(choice).expanduser()).exists():
         kind = "the folder of a run" if path.is_dir() else "a file"
@@ -94,7 +98,9 @@ def choose_backbone(
         reason = "using tl_small, the backbone that --weights tl belongs to"
         return BackboneChoice(backbone=shipped, weights=weights, reason=reason)
     try:
-        weights = resolve_weights(preferred, choice, image_size=image_size, environ=environ)
+        weights = resolve_weights(
+            preferred, choice, image_size=image_size, fetch=fetch, environ=environ
+        )
     except WeightsError as no_imagenet:
         if choice != "auto":
             raise
@@ -113,6 +119,7 @@ def resolve_weights(
     choice: str,
     *,
     image_size: tuple[int, int] | None = None,
+    fetch: bool = True,
     environ: Mapping[str, str] = os.environ,
 ) -> Weights:
     """Find the weights a user asked for.
@@ -124,6 +131,7 @@ def resolve_weights(
             other; for those that nobody publishes weights of, the file ``<name>.npz`` in
             TL_WEIGHTS_DIR.
         image_size: (height, width) in pixels; MobileNets have a file for each of several sizes.
+        fetch: download what is not here; else only ask the server for it.
         environ: environment variables; TL_WEIGHTS_DIR and KERAS_HOME are read.
 
     Raises:
@@ -145,7 +153,7 @@ def resolve_weights(
             raise unpublished(backbone)
         return _found("file", own, f"the weights in {own}")
     if choice == "imagenet":
-        return _imagenet(backbone, image_size, environ)
+        return _imagenet(backbone, image_size, environ, fetch)
     path = weights_in(Path(choice).expanduser())
     if path.is_dir():
         raise ConfigError(
@@ -242,12 +250,19 @@ def local_weights(
 
 
 def _imagenet(
-    backbone: Backbone, image_size: tuple[int, int] | None, environ: Mapping[str, str]
+    backbone: Backbone,
+    image_size: tuple[int, int] | None,
+    environ: Mapping[str, str],
+    fetch: bool,
 ) -> Weights:
     exact = backbone.published_files(image_size)
     if found := _local_imagenet(backbone, exact, environ):
         return found
     try:
+        if not fetch:
+            check_offered(exact[0])
+            words = f"ImageNet weights to be downloaded from {exact[0].url}"
+            return Weights(kind="imagenet", path=None, source=words, sha256=None)
         path = download(exact[0], keras_cache(environ))
     except WeightsError as no_download:
         if found := _of_another_size(backbone, image_size, environ):

@@ -77,6 +77,23 @@ def test_absent_weights_are_downloaded_into_keras_cache(
     assert "downloaded" in found.source
 
 
+def test_a_dry_run_asks_the_server_and_downloads_nothing(
+    serve: ServeWeights, tmp_path: Path
+) -> None:
+    environ = {"KERAS_HOME": str(tmp_path)}
+    url = serve(CONTENT)
+
+    found = resolve_weights(published_at(SMALLEST, url), "auto", fetch=False, environ=environ)
+
+    assert (found.kind, found.path) == ("imagenet", None)
+    assert found.source == f"ImageNet weights to be downloaded from {url}"
+    with pytest.raises(WeightsError, match="there is no download.*404"):
+        resolve_weights(
+            published_at(SMALLEST, serve(b"", status=404)), "auto", fetch=False, environ=environ
+        )
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_offline_error_names_the_file_its_place_and_the_ways_out(
     closed_url: str, tmp_path: Path
 ) -> None:
