@@ -144,7 +144,9 @@ def _npy(archive: zipfile.ZipFile, name: str) -> StoredArray:
 
 
 def _hdf5_layers(opened: h5py.File) -> StoredLayers:
-    root = _child(opened, "model_weights") if "model_weights" in opened else opened
+    # `in` would follow a link to see whether something is there.
+    whole_model = opened.get("model_weights", getlink=True) is not None
+    root = _child(opened, "model_weights") if whole_model else opened
     layer_names = _name_list(root, "layer_names")
     if layer_names:
         return dict(_legacy_layers(root, layer_names))

@@ -87,7 +87,7 @@ def choose_backbone(
         )
         return BackboneChoice(backbone=backbone, weights=weights, reason=None)
     if choice not in _WORDS and (path := Path(choice).expanduser()).exists():
-        kind = "the folder of a run" if path.is_dir() else "a file"
+        kind = "a folder" if path.is_dir() else "a file"
         raise ConfigError(
             f"--weights {choice} is {kind}, and --backbone auto cannot tell whose weights it "
             "holds. Name the backbone, for example --backbone mobilenet_v2."

@@ -231,7 +231,7 @@ def test_automatic_choice_cannot_guess_whose_weights_a_file_holds(tmp_path: Path
 def test_automatic_choice_cannot_guess_whose_weights_a_run_has(tmp_path: Path) -> None:
     (tmp_path / "classifier.weights.h5").write_bytes(CONTENT)
 
-    with pytest.raises(ConfigError, match="is the folder of a run.*Name the backbone"):
+    with pytest.raises(ConfigError, match="is a folder.*Name the backbone"):
         choose_backbone("auto", str(tmp_path), environ={})
 
 
