@@ -28,6 +28,7 @@ from pipelines.precision import bfloat16_pays
 from pipelines.publish import Rehearsal, Stopwatch, export_somewhere
 from pipelines.resume import Resumption
 from pipelines.run_facts import (
+    LOG,
     Recording,
     describe_run,
     folds_of,
@@ -178,7 +179,11 @@ def _run(
             write_split(folder / SPLIT, plan.data.split())
             describe_run(tracker, plan, record, folder)
         feed = make_feed(plan)
-        with stopwatch("build"):
+        with (
+            stopwatch("build"),
+            (folder / LOG).open("a", encoding="utf-8") as log,
+            warnings_to(say, log),
+        ):
             keras.utils.set_random_seed(plan.config.seed)
             classifier = _build(plan, None if earlier is None else earlier.taps)
         rehearse = Rehearsal(
@@ -312,7 +317,7 @@ def _train(
         )
 
     with (
-        (folder / "log.txt").open("a", encoding="utf-8") as log,
+        (folder / LOG).open("a", encoding="utf-8") as log,
         warnings_to(say, log),
         system_metrics(tracker.metrics, folder),
     ):

@@ -21,7 +21,7 @@ def look_for_label_errors(plan: Plan, folder: Path, feed: Feed, say: Callable[[s
     if plan.data.problem != "single_label" or not plan.config.evaluation.suspects:
         return
     assert plan.weights is not None  # only a dry run has none
-    with going_on("looking for label errors", say):
+    with going_on("looking for label errors", say), _told_before("tl.zoo.load"):
         rows = find_label_errors(
             plan.data,
             plan.backbone,
@@ -39,6 +39,18 @@ def look_for_label_errors(plan: Plan, folder: Path, feed: Feed, say: Callable[[s
                 f"before you leave them out: some are right); the surest: {first.key} is "
                 f"labelled {first.given} and looks like {first.proposed}"
             )
+
+
+@contextlib.contextmanager
+def _told_before(module: str) -> Iterator[None]:
+    """Keep a module from warning again of what the run was told when it began."""
+    logger = logging.getLogger(module)
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
 
 
 def write_pages(

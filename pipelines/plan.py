@@ -21,7 +21,6 @@ from tl.zoo.weights import (
     Weights,
     backbones_at_hand,
     choose_backbone,
-    resolve_weights,
     weights_at_hand,
 )
 
@@ -37,7 +36,8 @@ class Plan:
         name: of the model.
         data: pictures with their sides.
         backbone: row of the zoo.
-        weights: resolved, or None in a dry run and before a choice.
+        weights: resolved; in a dry run without a path where they would be downloaded, and None
+            where what the run takes depends on a download; None before a choice.
         backbone_reason: why the program chose it; None where the user named it.
         candidates: backbones to choose among when the run begins (`pipelines.choose`), which needs
             TensorFlow; until then ``backbone`` and ``image_size`` stand in, without weights. Empty
@@ -69,7 +69,7 @@ def make_plan(
 
     Args:
         config: the knobs.
-        dry_run: fetch no weights; name the backbone that is at hand.
+        dry_run: fetch no weights, but ask whether they could be; name the backbone at hand.
         on_progress: told how many pictures have been inspected.
 
     Raises:
@@ -200,20 +200,12 @@ def _stand_in(candidates: tuple[Backbone, ...]) -> tuple[Backbone, Weights | Non
 def _backbone(
     config: RunConfig, size: tuple[int, int] | None, dry_run: bool
 ) -> tuple[Backbone, Weights | None, str | None]:
-    if not dry_run:
-        choice = choose_backbone(config.model.backbone, config.model.weights, image_size=size)
+    name, wanted = config.model.backbone, config.model.weights
+    if not dry_run or name != "auto" or wanted != "auto":
+        choice = choose_backbone(name, wanted, image_size=size, fetch=not dry_run)
         weights = replace(choice.weights, partial=config.model.partial_weights)
         return choice.backbone, weights, choice.reason
-    if config.model.backbone != "auto":
-        backbone = find_backbone(config.model.backbone)
-        # Published ones may need the network.
-        needs_none = backbone.weights_files is None
-        if needs_none or config.model.weights not in ("auto", "imagenet"):
-            resolve_weights(backbone, config.model.weights, image_size=size)
-        return backbone, None, None
-    if config.model.weights not in ("auto", "imagenet"):
-        choice = choose_backbone("auto", config.model.weights, image_size=size)
-        return choice.backbone, choice.weights, choice.reason
+    # What is taken then may depend on a download.
     preferred = find_backbone("mobilenet_v2")
     if weights_at_hand(preferred, image_size=size):
         return preferred, None, "mobilenet_v2, whose ImageNet weights are here"

@@ -43,16 +43,24 @@ def fetch(
         read_timeout_s: limit in seconds of silence while it sends.
 
     Raises:
-        OSError, http.client.HTTPException: no answer, a refusal, a cut connection.
+        OSError, http.client.HTTPException: no answer, a refusal, a cut connection, a length that
+            is no number.
     """
     with _open_within(url, answer_timeout_s, read_timeout_s) as response:
         expected = response.headers.get("Content-Length")
+        if expected is not None and not (expected.isascii() and expected.strip().isdigit()):
+            raise OSError(f"the server announces a length of {expected!r}, which is no number")
         received = 0
         while chunk := response.read(_CHUNK_BYTES):
             out.write(chunk)
             received += len(chunk)
     if expected is not None and received != int(expected):
         raise OSError(f"the connection ended after {received} of {expected} bytes")
+
+
+def check_answer(url: str, answer_timeout_s: float = ANSWER_TIMEOUT_S) -> None:
+    """Raise what `fetch` would before the first byte; nothing is read."""
+    _open_within(url, answer_timeout_s, READ_TIMEOUT_S).close()
 
 
 def _open_within(url: str, answer_timeout_s: float, read_timeout_s: float) -> Any:

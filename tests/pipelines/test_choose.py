@@ -222,7 +222,7 @@ def test_altered_weights_are_left_out_and_named(
     assert list(choice.tried) == ["tl_small"]
     faults = dict(choice.faults)
     assert faults.keys() == {"mobilenet_0.25", "vgg16"}
-    assert "is not a weights file" in faults["mobilenet_0.25"]  # of which no digest is published
+    assert "no HDF5 at all" in faults["mobilenet_0.25"]  # of which no digest is published
     assert "not the file that Keras publishes" in faults["vgg16"]
     assert f"left out  vgg16: {faults['vgg16']}" in ranking_lines(choice)
 

@@ -119,6 +119,14 @@ def finetune(
     for line in plan_lines(plan):
         click.echo(line)
     if dry_run:
+        # Published files were compared by their digest; only a network tells whether others fit.
+        if plan.weights is not None and plan.weights.kind == "file":
+            from tl.cli.quiet import start_keras
+
+            start_keras()
+            from pipelines.fit_of_weights import check_weights_fit
+
+            check_weights_fit(plan, _say)
         click.echo("dry run: nothing was trained or written")
         return
     click.echo("starting TensorFlow ...", err=True)

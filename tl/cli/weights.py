@@ -5,11 +5,15 @@ import json
 import os
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from tl.errors import ConfigError, WeightsError
 from tl.words import counted
+
+if TYPE_CHECKING:
+    from tl.zoo.backbones import Backbone
 
 
 @click.group()
@@ -23,17 +27,21 @@ def weights() -> None:
 @weights.command("list")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, one object a file.")
 def list_files(as_json: bool) -> None:
-    """List the files that are here: of which backbone, from where, under which licence."""
+    """List the files that are here: of which backbone, from where, with which hash and licence.
+
+    Every file is read whole, for its hash.
+    """
     from tl.zoo.inventory import inventory
     from tl.zoo.weights import weights_folders
 
-    files = list(inventory(check=False))
+    files = list(inventory())
     if as_json:
         rows = [{**dataclasses.asdict(one), "path": str(one.path)} for one in files]
         click.echo(json.dumps(rows, indent=2))
         return
     for one in files:
         click.echo(f"{one.backbone:<22}  {one.size / 1e6:>7.1f} MB  {one.licence:<24}  {one.path}")
+        click.echo(f"    {one.state}; sha256 {one.sha256}; {one.source}")
     searched = " and ".join(str(folder) for folder in weights_folders(os.environ))
     click.echo(f"{counted(len(files), 'file')}; searched: {searched}")
 
@@ -53,25 +61,30 @@ def fetch(
 ) -> None:
     """Download the ImageNet weights of BACKBONEs, checked by their digest.
 
-    On the other machine, name the folder with TL_WEIGHTS_DIR.
+    A file of that name that is another one, or damaged, is kept aside as FILE.refused. On the
+    other machine, name the folder with TL_WEIGHTS_DIR.
     """
     from tl.zoo.backbones import find_backbone
-    from tl.zoo.download import download
-    from tl.zoo.inventory import licence_of, published_state
+    from tl.zoo.download import difference, download
+    from tl.zoo.inventory import licence_of
     from tl.zoo.weights import keras_cache, unpublished
 
     rows = [find_backbone(name) for name in backbones]
     place = folder or keras_cache(os.environ)
     for row in rows:
-        files = row.published_files((image_size, image_size) if image_size else None)
+        files = row.published_files(_sides(row, image_size))
         if not files:
             raise unpublished(row)
         file = files[1 if top else 0]
         path = place / file.name
-        if path.is_file() and published_state(path, file) != "altered":
+        if path.is_file() and difference(path, file) is None:
             click.echo(f"here already  {path}")
             continue
-        path = download(file, place)
+        path = download(
+            file,
+            place,
+            on_kept=lambda kept: click.echo(f"kept aside  what had this name, as {kept}"),
+        )
         click.echo(f"fetched  {path}  {path.stat().st_size / 1e6:.1f} MB, {licence_of(row)}")
 
 
@@ -79,21 +92,21 @@ def fetch(
 @click.argument("file", required=False, type=click.Path(path_type=Path))
 @click.option("--backbone", help="Compare FILE with this backbone, layer by layer.")
 def verify(file: Path | None, backbone: str | None) -> None:
-    """Compare files with the digests that Keras knows; exit 1 where one is altered.
+    """Compare files with the digests that Keras knows; exit 1 where one is altered or damaged.
 
-    Without FILE all that `tl weights list` finds. With --backbone, say of each layer whether FILE
-    has weights that fit.
+    Without FILE all that `tl weights list` finds. With --backbone, say of each layer whether a run
+    would take what FILE, or the folder of a run, has for it.
     """
     if backbone is not None:
         if file is None:
             raise ConfigError("--backbone compares one file with a network: name the FILE, too")
         _compare(file, backbone)
         return
+    from tl.zoo.backbones import find_backbone
     from tl.zoo.inventory import inventory
+    from tl.zoo.weights import fetch_command
 
-    found = [
-        one for one in inventory(check=True) if file is None or one.path.samefile(_present(file))
-    ]
+    found = list(inventory(only=None if file is None else _present(file)))
     if file is not None and not found:
         raise ConfigError(
             f"{file} has no name that Keras publishes weights under, or lies in no folder that is "
@@ -101,17 +114,23 @@ def verify(file: Path | None, backbone: str | None) -> None:
         )
     for one in found:
         click.echo(f"{one.state:<22}  {one.backbone:<22}  {one.path}")
-    if altered := [one for one in found if one.state == "altered"]:
+    if altered := [one for one in found if one.state in ("altered", "damaged")]:
+        first = altered[0]
+        command = fetch_command(find_backbone(first.backbone), first.path)
         raise WeightsError(
-            f"{counted(len(altered), 'file')} not as published, the first {altered[0].path}: fetch "
-            f"it again with `tl weights fetch {altered[0].backbone}` after moving it away"
+            f"{counted(len(altered), 'file')} not as published, the first {first.path}: "
+            f"`{command}` keeps it aside and downloads it anew"
         )
 
 
 def _present(file: Path) -> Path:
-    if not file.is_file():
-        raise ConfigError(f"{file}: no such file")
-    return file
+    """Return a file, or that of a run's folder."""
+    from tl.zoo.weights import weights_in
+
+    found = weights_in(file.expanduser())
+    if not found.is_file():
+        raise ConfigError(f"{file}: no such file, nor the folder of a run that has weights")
+    return found
 
 
 def _compare(file: Path, name: str) -> None:
@@ -119,20 +138,14 @@ def _compare(file: Path, name: str) -> None:
     from tl.zoo.backbones import find_backbone
 
     row = find_backbone(name)
-    _present(file)
+    file = _present(file)
     start_keras()
     from tl.zoo.build import build_backbone
     from tl.zoo.load import compare_layers
 
     matches, others = compare_layers(build_backbone(row), file)
     for one in matches:
-        if one.fits:
-            words = "fits"
-        elif one.found is None:
-            words = "missing"
-        else:
-            words = f"other shapes: {_shapes(one.found)} in place of {_shapes(one.wanted)}"
-        click.echo(f"{one.layer:<32}  {words}")
+        click.echo(f"{one.layer:<32}  {one.fault or 'fits'}")
     for layer in others:
         click.echo(f"{layer:<32}  only in the file")
     fitting = sum(one.fits for one in matches)
@@ -141,20 +154,16 @@ def _compare(file: Path, name: str) -> None:
         sys.exit(1)
 
 
-def _shapes(shapes: tuple[tuple[int, ...], ...]) -> str:
-    return ", ".join("x".join(map(str, shape)) or "1" for shape in shapes)
-
-
 @weights.command()
 @click.argument("backbone")
 @click.option("--image-size", type=int, help="That they are wanted for.")
 def path(backbone: str, image_size: int | None) -> None:
     """Print the file that a run of BACKBONE would take, without the network."""
     from tl.zoo.backbones import find_backbone
-    from tl.zoo.weights import unpublished, weights_at_hand
+    from tl.zoo.weights import local_weights, unpublished
 
     row = find_backbone(backbone)
-    found = weights_at_hand(row, image_size=(image_size, image_size) if image_size else None)
+    found = local_weights(row, image_size=_sides(row, image_size))
     if found is None and row.weights_files is None:
         raise unpublished(row)
     if found is None:
@@ -162,4 +171,16 @@ def path(backbone: str, image_size: int | None) -> None:
             f"no weights of {row.name} are on this machine; `tl weights fetch {row.name}` gets "
             "what Keras publishes, `tl weights list` shows what is here"
         )
-    click.echo(str(found))
+    click.echo(str(found.path))
+
+
+def _sides(row: "Backbone", image_size: int | None) -> tuple[int, int] | None:
+    """Return (height, width) in pixels.
+
+    Raises:
+        ConfigError: smaller than the backbone can take.
+    """
+    if image_size is None:
+        return None
+    row.check_size((image_size, image_size))
+    return image_size, image_size

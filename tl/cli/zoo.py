@@ -224,14 +224,24 @@ def _describe(backbone: Backbone) -> dict[str, Any]:
         # Keras publishes no sizes; float32 weights make up all but a few per cent of a file.
         "weights_bytes": path.stat().st_size if path else 4 * backbone.parameters,
         "weights_path": str(path) if path else None,
+        "weights_whole": _whole(path) if path else None,
         "imagenet_files": [file.name for file in files],
         "imagenet_url": files[0].url if files else None,
     }
 
 
+def _whole(path: Path) -> bool:
+    from tl.zoo.download import is_whole
+
+    try:
+        return path.suffix != ".h5" or is_whole(path)
+    except OSError:
+        return False
+
+
 def _where(row: dict[str, Any]) -> str:
     if row["weights_path"]:
-        return "here"
+        return "here" if row["weights_whole"] else "damaged"
     return "download" if row["imagenet_files"] else "none published"
 
 

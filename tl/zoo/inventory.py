@@ -1,19 +1,23 @@
 """The files of pretrained weights on this machine: whose they are, and whether as published."""
 
+import json
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from tl.zoo.backbones import BACKBONES, Backbone
-from tl.zoo.download import digest_as_published
+from tl.download import file_digest
+from tl.errors import ConfigError, WeightsError
+from tl.zoo.backbones import BACKBONES, Backbone, find_backbone
+from tl.zoo.download import difference
 from tl.zoo.published import PublishedFile
 from tl.zoo.weights import own_weights, shipped_weights, weights_folders
 
-State = Literal["as published", "altered", "no digest is published", "own", "not checked"]
+State = Literal["as published", "altered", "damaged", "no digest is published", "own"]
 
 NOT_STATED = "not stated by Keras"
+_PROVENANCE_BYTES = 1 << 20
 _LICENCES = {
     "VGG": "CC BY 4.0 (VGG, Oxford)",
     "ResNet50": "MIT (Kaiming He)",
@@ -37,7 +41,10 @@ class WeightsFile:
         kind: ``imagenet``, ``tl`` (shipped), or ``own``, as `tl pretrain` writes it.
         size: in bytes.
         state: whether it is what was published.
-        licence: of published ones, as Keras states it.
+        licence: of published ones, as Keras states it; of own ones, as `tl pretrain` was told.
+        source: its address, or in words where it has none.
+        sha256: hex digest of the file here.
+        digest: what Keras publishes, md5 or sha256 in hex; None where it publishes none.
     """
 
     path: Path
@@ -46,38 +53,107 @@ class WeightsFile:
     size: int
     state: State
     licence: str
+    source: str
+    sha256: str
+    digest: str | None
 
 
-def inventory(*, check: bool, environ: Mapping[str, str] = os.environ) -> Iterator[WeightsFile]:
-    """Give the files of weights that tl finds by itself, backbone by backbone.
+def inventory(
+    *, only: Path | None = None, environ: Mapping[str, str] = os.environ
+) -> Iterator[WeightsFile]:
+    """Give the files of weights that tl finds by itself, backbone by backbone; each is read whole.
 
     Args:
-        check: compare digests, which reads every file whole.
+        only: this file, where it is one of them.
         environ: environment variables; TL_WEIGHTS_DIR and KERAS_HOME are read.
 
     Raises:
         ConfigError: TL_WEIGHTS_DIR is no folder.
+        WeightsError: a file that cannot be read.
     """
+    for backbone, path, published in _places(environ):
+        if only is not None and not path.samefile(only):
+            continue
+        try:
+            yield _described(backbone, path, published)
+        except OSError as error:
+            raise WeightsError(f"cannot read {path}: {error.strerror or error}") from error
+
+
+def _places(
+    environ: Mapping[str, str],
+) -> Iterator[tuple[Backbone, Path, PublishedFile | None]]:
+    """Give every file that is here, with what Keras publishes under its name."""
     folders = weights_folders(environ)
+    own = _own_files(folders, environ)
     for backbone in BACKBONES.values():
         if path := shipped_weights(backbone):
-            yield _file(path, backbone, "tl", "own", "as tl (docs/pretrain.md)")
-        if path := own_weights(backbone, environ):
-            yield _file(path, backbone, "own", "own", "yours")
+            yield backbone, path, None
+        for row, path in own:
+            if row.name.partition(":")[0] == backbone.name:
+                yield row, path, None
         for published in dict.fromkeys(backbone.all_published_files()):
             for folder in folders:
                 path = folder / published.name
                 if path.is_file():
-                    state = published_state(path, published) if check else "not checked"
-                    yield _file(path, backbone, "imagenet", state, licence_of(backbone))
+                    yield backbone, path, published
+
+
+def _own_files(folders: list[Path], environ: Mapping[str, str]) -> list[tuple[Backbone, Path]]:
+    """Return what bears a backbone's name, options included, in the folder TL_WEIGHTS_DIR."""
+    found = []
+    for path in sorted(folders[0].glob("*.npz")):
+        try:
+            row = find_backbone(path.stem)
+        except ConfigError:  # a file of something else
+            continue
+        if own_weights(row, environ) == path:
+            found.append((row, path))
+    return found
+
+
+def _described(backbone: Backbone, path: Path, published: PublishedFile | None) -> WeightsFile:
+    size, sha256 = path.stat().st_size, file_digest(path, "sha256")
+    if published is not None:
+        return WeightsFile(
+            path=path, backbone=backbone.name, kind="imagenet", size=size,
+            state=published_state(path, published), licence=licence_of(backbone),
+            source=published.url, sha256=sha256, digest=published.digest,
+        )  # fmt: skip
+    shipped = path == shipped_weights(backbone)
+    licence = "as tl (docs/pretrain.md)" if shipped else stated_licence(path) or "yours"
+    return WeightsFile(
+        path=path, backbone=backbone.name, kind="tl" if shipped else "own", size=size,
+        state="own", licence=licence, source="comes with tl" if shipped else "yours",
+        sha256=sha256, digest=None,
+    )  # fmt: skip
+
+
+def stated_licence(path: Path) -> str | None:
+    """Return the licence of the pictures in the provenance that `tl pretrain` puts beside a file.
+
+    Anybody may have written it: what is no short line of text is passed over.
+    """
+    provenance = path.with_suffix(".json")
+    if not provenance.is_file():
+        return None
+    try:
+        with provenance.open("rb") as file:
+            facts = json.loads(file.read(_PROVENANCE_BYTES))
+    except (OSError, ValueError, RecursionError):
+        return None
+    licence = facts.get("data_licence") if isinstance(facts, dict) else None
+    if not isinstance(licence, str) or not licence.isprintable() or len(licence) > 80:
+        return None
+    return licence.strip() or None
 
 
 def published_state(path: Path, published: PublishedFile) -> State:
-    """Compare a file with the digest that Keras knows."""
+    """Compare a file with the digest that Keras knows, or say whether it is whole."""
+    differs = difference(path, published) is not None
     if published.digest is None:
-        return "no digest is published"
-    same = digest_as_published(path, published) == published.digest
-    return "as published" if same else "altered"
+        return "damaged" if differs else "no digest is published"
+    return "altered" if differs else "as published"
 
 
 def licence_of(backbone: Backbone) -> str:
@@ -89,20 +165,3 @@ def licence_of(backbone: Backbone) -> str:
         return NOT_STATED
     found = (words for start, words in _LICENCES.items() if name.startswith(start))
     return next(found, NOT_STATED)
-
-
-def _file(
-    path: Path,
-    backbone: Backbone,
-    kind: Literal["imagenet", "tl", "own"],
-    state: State,
-    licence: str,
-) -> WeightsFile:
-    return WeightsFile(
-        path=path,
-        backbone=backbone.name,
-        kind=kind,
-        size=path.stat().st_size,
-        state=state,
-        licence=licence,
-    )

@@ -6,7 +6,7 @@ does not fit leaves the model as it was.
 
 import logging
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from tl.errors import WeightsError
 from tl.written_aside import written_aside
-from tl.zoo.weight_files import LayerArrays, read_layers
+from tl.zoo.weight_files import StoredArray, StoredLayers, open_layers
 
 _log = logging.getLogger(__name__)
 Arrays = tuple[NDArray[Any], ...]
@@ -40,38 +40,39 @@ class LayerMatch:
         layer: its name.
         wanted: shapes of its variables.
         found: shapes in the file; None where it has no such layer.
+        fault: why the file's arrays cannot be assigned; None where they fit.
     """
 
     layer: str
     wanted: tuple[tuple[int, ...], ...]
     found: tuple[tuple[int, ...], ...] | None
+    fault: str | None
 
     @property
     def fits(self) -> bool:
         """Whether the file's arrays can be assigned."""
-        return self.wanted == self.found
+        return self.fault is None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Matched:
+    """A slot with what a file has for it: ``values`` where they fit, else the fault."""
+
+    slot: _Slot
+    match: LayerMatch
+    values: Arrays | None
 
 
 def compare_layers(model: keras.Model, path: Path) -> tuple[list[LayerMatch], list[str]]:
     """Return each layer of a backbone beside what a file has for it, and what else is in there.
 
-    Layers are matched as `load_backbone_weights` does by name; nothing is assigned.
+    The answer is what `load_backbone_weights` goes by; nothing is assigned.
 
     Raises:
         WeightsError: unreadable.
     """
-    slots, layers = list(_slots(model)), read_layers(path)
-    layers = {name: value for name, value in layers.items() if not _is_input_statistic(name)}
-    names = _file_names(slots, layers)
-    matches = [
-        LayerMatch(
-            layer=slot.layer,
-            wanted=tuple(tuple(variable.shape) for variable in slot.variables),
-            found=tuple(array.shape for array in layers[name]) if name in layers else None,
-        )
-        for slot, name in zip(slots, names, strict=True)
-    ]
-    return matches, [name for name in layers if name not in set(names)]
+    matched, others, _ = _matched(model, path)
+    return [one.match for one in matched], others
 
 
 def load_backbone_weights(model: keras.Model, path: Path, *, partial: bool = False) -> None:
@@ -85,20 +86,102 @@ def load_backbone_weights(model: keras.Model, path: Path, *, partial: bool = Fal
 
     Args:
         model: a backbone of ``build_backbone``.
-        path: any file that ``read_layers`` understands.
-        partial: assign the layers that fit by name, and warn of those that stay as they were.
+        path: any file that ``open_layers`` understands.
+        partial: assign the layers that fit, and warn of those that stay as they were.
 
     Raises:
         WeightsError: unreadable, or weights of another network; the model is unchanged.
     """
+    matched, _, names = _matched(model, path)
+    faulty = [one for one in matched if one.values is None]
+    if faulty and not partial:
+        raise _misfit(faulty, len(matched), names, path)
+    if len(faulty) == len(matched):
+        raise WeightsError(
+            f"{path} has nothing for this network: none of its {len(matched)} layers with weights "
+            "fits. Pass the weights of this backbone."
+        )
+    for one in matched:
+        for variable, value in zip(one.slot.variables, one.values or (), strict=False):
+            variable.assign(value)
+    if faulty:
+        _log.warning(
+            "%d of the %d layers do not come from %s and stay random:\n%s",
+            len(faulty), len(matched), path,
+            "\n".join(f"  {one.slot.layer}: {one.match.fault}" for one in faulty),
+        )  # fmt: skip
+
+
+def _matched(model: keras.Model, path: Path) -> tuple[list[_Matched], list[str], list[str]]:
+    """Return every slot with what the file has for it, the file's other layers, and all of them."""
     slots = list(_slots(model))
-    if partial:
-        slots, arrays = _fitting(slots, read_layers(path), path)
-    else:
-        arrays = _match(slots, read_layers(path), path)
-    for slot, values in zip(slots, arrays, strict=True):
-        for variable, value in zip(slot.variables, values, strict=True):
-            variable.assign(value.astype("float32"))
+    with open_layers(path) as layers:
+        layers = {name: one for name, one in layers.items() if not _is_input_statistic(name)}
+        names = _chosen_names(slots, layers)
+        matched = [_compared(s, layers.get(n)) for s, n in zip(slots, names, strict=True)]
+    taken = set(names)
+    return matched, [name for name in layers if name not in taken], list(layers)
+
+
+def _compared(slot: _Slot, stored: tuple[StoredArray, ...] | None) -> _Matched:
+    values: Arrays | None = None
+    fault = "missing" if stored is None else _declared_fault(slot, stored)
+    if stored is not None and fault is None:
+        # Only now, as the shapes are those of the model, their size is known to be reasonable.
+        with np.errstate(over="ignore"):
+            values = tuple(one.read().astype("float32") for one in stored)
+        if not all(np.isfinite(one).all() for one in values):
+            values, fault = None, "values that are not finite numbers"
+    match = LayerMatch(
+        layer=slot.layer,
+        wanted=_shapes(slot.variables),
+        found=None if stored is None else _shapes(stored),
+        fault=fault,
+    )
+    return _Matched(slot=slot, match=match, values=values)
+
+
+def _declared_fault(slot: _Slot, stored: tuple[StoredArray, ...]) -> str | None:
+    """Say what is wrong by shape and type, which are compared before a value is read."""
+    if _shapes(stored) != _shapes(slot.variables):
+        return f"{_words(_shapes(stored))} in place of {_words(_shapes(slot.variables))}"
+    for one in stored:
+        if one.dtype.kind != "f":
+            return f"{one.dtype} in place of floating-point numbers"
+    return None
+
+
+def _misfit(faulty: list[_Matched], count: int, names: list[str], path: Path) -> WeightsError:
+    """Return the error of a file that does not fit: what it has wrong, else what it lacks."""
+    one = next((one for one in faulty if one.match.found is not None), None)
+    if one is None:
+        return WeightsError(
+            f"{path} holds another network: {len(faulty)} of the {count} layers with weights are "
+            f"not in it, the first '{faulty[0].slot.layer}'. It has {len(names)} layers, beginning "
+            f"with {', '.join(repr(name) for name in names[:3])}. Pass the weights of this "
+            "backbone; `tl weights verify FILE --backbone NAME` lists it layer by layer, and --set "
+            "model.partial_weights=true begins with the layers that fit."
+        )
+    layer, match = one.slot.layer, one.match
+    wanted = ", ".join(f"{v.name} {tuple(v.shape)}" for v in one.slot.variables)
+    if match.found != match.wanted:
+        return WeightsError(
+            f"{path} does not fit: layer '{layer}' needs {wanted}, the file has "
+            f"{', '.join(map(str, match.found or ()))}. These look like weights of another width "
+            "or another network; choose the backbone they belong to."
+        )
+    return WeightsError(
+        f"{path}: layer '{layer}' ({wanted}) has {match.fault}. Use a file of floating-point "
+        "weights, from a run that did not diverge."
+    )
+
+
+def _shapes(arrays: Iterable[Any]) -> tuple[tuple[int, ...], ...]:
+    return tuple(tuple(one.shape) for one in arrays)
+
+
+def _words(shapes: tuple[tuple[int, ...], ...]) -> str:
+    return ", ".join("x".join(map(str, shape)) or "1" for shape in shapes)
 
 
 def save_backbone_npz(model: keras.Model, path: Path) -> None:
@@ -146,56 +229,21 @@ def _leaves(model: keras.Model) -> Iterator[Any]:
             yield layer
 
 
-def _match(slots: list[_Slot], layers: LayerArrays, path: Path) -> list[Arrays]:
-    """Choose the arrays of every slot, or raise WeightsError that says what does not fit."""
-    layers = {name: value for name, value in layers.items() if not _is_input_statistic(name)}
-    by_name = [layers.get(name) for name in _file_names(slots, layers)]
-    if all(arrays is not None for arrays in by_name):
-        found = [arrays for arrays in by_name if arrays is not None]
-        _refuse_misfit(slots, found, path)
-        return found
-    for candidate in (_by_class(slots, layers), list(layers.values())[: len(slots)]):
-        if len(candidate) == len(slots) and all(map(_fits, slots, candidate)):
+def _chosen_names(slots: list[_Slot], layers: StoredLayers) -> list[str]:
+    """Choose the layer of the file that each slot reads: by name, by class, or by position."""
+    by_name = _file_names(slots, layers)
+    if all(name in layers for name in by_name):
+        return by_name
+    for candidate in (_by_class(slots, layers), list(layers)[: len(slots)]):
+        if len(candidate) == len(slots) and all(
+            _declared_fault(slot, layers[name]) is None
+            for slot, name in zip(slots, candidate, strict=True)
+        ):
             return candidate
-    missing = [slot.layer for slot, arrays in zip(slots, by_name, strict=True) if arrays is None]
-    present = [(s, a) for s, a in zip(slots, by_name, strict=True) if a is not None]
-    _refuse_misfit([slot for slot, _ in present], [arrays for _, arrays in present], path)
-    raise WeightsError(
-        f"{path} holds another network: {len(missing)} of the {len(slots)} layers with weights are "
-        f"not in it, the first '{missing[0]}'. It has {len(layers)} layers, beginning with "
-        f"{', '.join(repr(name) for name in list(layers)[:3])}. Pass the weights of this backbone; "
-        "`tl weights verify FILE --backbone NAME` lists it layer by layer, and --set "
-        "model.partial_weights=true begins with the layers that fit."
-    )
+    return by_name
 
 
-def _fitting(
-    slots: list[_Slot], layers: LayerArrays, path: Path
-) -> tuple[list[_Slot], list[Arrays]]:
-    """Return the slots that the file has arrays of the right shapes for, with these."""
-    pairs = [
-        (slot, layers[name])
-        for slot, name in zip(slots, _file_names(slots, layers), strict=True)
-        if name in layers and _fits(slot, layers[name])
-    ]
-    if not pairs:
-        raise WeightsError(
-            f"{path} has nothing for this network: none of its {len(slots)} layers with weights "
-            "fits. Pass the weights of this backbone."
-        )
-    kept, arrays = [slot for slot, _ in pairs], [found for _, found in pairs]
-    _refuse_misfit(kept, arrays, path)
-    known = {slot.layer for slot in kept}
-    if others := [slot.layer for slot in slots if slot.layer not in known]:
-        shown = ", ".join(others[:5]) + (", ..." if len(others) > 5 else "")
-        _log.warning(
-            "%d of the %d layers are not in %s, or have other shapes there, and stay random: %s",
-            len(others), len(slots), path, shown,
-        )  # fmt: skip
-    return kept, arrays
-
-
-def _file_names(slots: list[_Slot], layers: LayerArrays) -> list[str]:
+def _file_names(slots: list[_Slot], layers: StoredLayers) -> list[str]:
     """Name the layer of the file that each slot reads; numbered layers by their order."""
     names = [slot.layer for slot in slots]
     for counter in {slot.counter for slot in slots}:
@@ -210,39 +258,17 @@ def _file_names(slots: list[_Slot], layers: LayerArrays) -> list[str]:
     return names
 
 
-def _in_number_order(counter: str, layers: LayerArrays) -> list[str]:
+def _in_number_order(counter: str, layers: StoredLayers) -> list[str]:
     numbered = re.compile(re.escape(counter) + r"(?:_(\d+))?")
     found = [(int(m[1] or 0), name) for name in layers if (m := numbered.fullmatch(name))]
     return [name for _, name in sorted(found)]
 
 
-def _by_class(slots: list[_Slot], layers: LayerArrays) -> list[Arrays]:
+def _by_class(slots: list[_Slot], layers: StoredLayers) -> list[str]:
     """Match by class and order: Keras 3 files before it recorded names in them."""
     queues = {slot.counter: iter(_in_number_order(slot.counter, layers)) for slot in slots}
     names = [next(queues[slot.counter], None) for slot in slots]
-    return [layers[name] for name in names if name is not None]
-
-
-def _fits(slot: _Slot, arrays: Arrays) -> bool:
-    shapes = [tuple(variable.shape) for variable in slot.variables]
-    return shapes == [array.shape for array in arrays]
-
-
-def _refuse_misfit(slots: list[_Slot], found: list[Arrays], path: Path) -> None:
-    for slot, arrays in zip(slots, found, strict=True):
-        wanted = ", ".join(f"{v.name} {tuple(v.shape)}" for v in slot.variables)
-        if not _fits(slot, arrays):
-            raise WeightsError(
-                f"{path} does not fit: layer '{slot.layer}' needs {wanted}, the file has "
-                f"{', '.join(str(array.shape) for array in arrays)}. These look like weights of "
-                "another width or another network; choose the backbone they belong to."
-            )
-        for array in arrays:
-            if array.dtype.kind != "f" or not np.isfinite(array).all():
-                raise WeightsError(
-                    f"{path}: layer '{slot.layer}' ({wanted}) has {array.dtype} values that are "
-                    "not finite numbers. Use a file from a run that did not diverge."
-                )
+    return [name for name in names if name is not None]
 
 
 def _is_input_statistic(name: str) -> bool:

@@ -5,6 +5,7 @@ ImageNet weights are wanted and not here; no TensorFlow is imported.
 """
 
 import os
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import Literal
 from tl.download import file_digest
 from tl.errors import ConfigError, WeightsError, nearest
 from tl.zoo.backbones import BACKBONES, Backbone, find_backbone
-from tl.zoo.download import digest_as_published, download
+from tl.zoo.download import check_offered, difference, download
 from tl.zoo.published import PublishedFile
 
 WEIGHTS_DIR_VARIABLE = "TL_WEIGHTS_DIR"
@@ -29,7 +30,7 @@ class Weights:
 
     Attributes:
         kind: where they come from.
-        path: the file; None for random weights.
+        path: the file; None for random weights, and where they were not to be downloaded.
         source: one phrase for logs and for the person at the terminal.
         sha256: hex digest of the file; None for random weights.
         partial: whether layers that the file lacks stay random.
@@ -62,6 +63,7 @@ def choose_backbone(
     choice: str,
     *,
     image_size: tuple[int, int] | None = None,
+    fetch: bool = True,
     environ: Mapping[str, str] = os.environ,
 ) -> BackboneChoice:
     """Resolve ``--backbone`` and ``--weights`` together.
@@ -71,6 +73,7 @@ def choose_backbone(
             can be fetched, else tl_small. A backbone the user named is never swapped.
         choice: as for ``resolve_weights``.
         image_size: (height, width) in pixels, or None for the backbone's own.
+        fetch: as for ``resolve_weights``.
         environ: environment variables.
 
     Raises:
@@ -79,11 +82,14 @@ def choose_backbone(
     """
     if name != "auto":
         backbone = find_backbone(name)
-        weights = resolve_weights(backbone, choice, image_size=image_size, environ=environ)
+        weights = resolve_weights(
+            backbone, choice, image_size=image_size, fetch=fetch, environ=environ
+        )
         return BackboneChoice(backbone=backbone, weights=weights, reason=None)
-    if choice not in _WORDS and Path(choice).expanduser().is_file():
+    if choice not in _WORDS and (path := Path(choice).expanduser()).exists():
+        kind = "a folder" if path.is_dir() else "a file"
         raise ConfigError(
-            f"--weights {choice} is a file, and --backbone auto cannot tell whose weights it "
+            f"--weights {choice} is {kind}, and --backbone auto cannot tell whose weights it "
             "holds. Name the backbone, for example --backbone mobilenet_v2."
         )
     preferred, shipped = find_backbone("mobilenet_v2"), find_backbone("tl_small")
@@ -92,7 +98,9 @@ def choose_backbone(
         reason = "using tl_small, the backbone that --weights tl belongs to"
         return BackboneChoice(backbone=shipped, weights=weights, reason=reason)
     try:
-        weights = resolve_weights(preferred, choice, image_size=image_size, environ=environ)
+        weights = resolve_weights(
+            preferred, choice, image_size=image_size, fetch=fetch, environ=environ
+        )
     except WeightsError as no_imagenet:
         if choice != "auto":
             raise
@@ -111,6 +119,7 @@ def resolve_weights(
     choice: str,
     *,
     image_size: tuple[int, int] | None = None,
+    fetch: bool = True,
     environ: Mapping[str, str] = os.environ,
 ) -> Weights:
     """Find the weights a user asked for.
@@ -122,6 +131,7 @@ def resolve_weights(
             other; for those that nobody publishes weights of, the file ``<name>.npz`` in
             TL_WEIGHTS_DIR.
         image_size: (height, width) in pixels; MobileNets have a file for each of several sizes.
+        fetch: download what is not here; else only ask the server for it.
         environ: environment variables; TL_WEIGHTS_DIR and KERAS_HOME are read.
 
     Raises:
@@ -143,8 +153,13 @@ def resolve_weights(
             raise unpublished(backbone)
         return _found("file", own, f"the weights in {own}")
     if choice == "imagenet":
-        return _imagenet(backbone, image_size, environ)
-    path = _in_run(Path(choice).expanduser())
+        return _imagenet(backbone, image_size, environ, fetch)
+    path = weights_in(Path(choice).expanduser())
+    if path.is_dir():
+        raise ConfigError(
+            f"--weights {choice} is a folder without a run's weights, one file that ends in "
+            ".weights.h5; name a file"
+        )
     if not path.is_file():
         raise ConfigError(
             f"--weights {choice} is neither a file nor a word that tl knows; "
@@ -153,7 +168,7 @@ def resolve_weights(
     return _found("file", path, f"the weights in {path}")
 
 
-def _in_run(path: Path) -> Path:
+def weights_in(path: Path) -> Path:
     """Return the weights in the folder of an earlier run, or the path itself."""
     found = sorted(path.glob("*.weights.h5")) if path.is_dir() else []
     return found[0] if len(found) == 1 else path
@@ -230,17 +245,24 @@ def local_weights(
     if backbone.weights_files is None:
         own = own_weights(backbone, environ)
         return _found("file", own, f"the weights in {own}") if own else None
-    exact = _local_imagenet(backbone.published_files(image_size), environ)
+    exact = _local_imagenet(backbone, backbone.published_files(image_size), environ)
     return exact or _of_another_size(backbone, image_size, environ)
 
 
 def _imagenet(
-    backbone: Backbone, image_size: tuple[int, int] | None, environ: Mapping[str, str]
+    backbone: Backbone,
+    image_size: tuple[int, int] | None,
+    environ: Mapping[str, str],
+    fetch: bool,
 ) -> Weights:
     exact = backbone.published_files(image_size)
-    if found := _local_imagenet(exact, environ):
+    if found := _local_imagenet(backbone, exact, environ):
         return found
     try:
+        if not fetch:
+            check_offered(exact[0])
+            words = f"ImageNet weights to be downloaded from {exact[0].url}"
+            return Weights(kind="imagenet", path=None, source=words, sha256=None)
         path = download(exact[0], keras_cache(environ))
     except WeightsError as no_download:
         if found := _of_another_size(backbone, image_size, environ):
@@ -249,12 +271,14 @@ def _imagenet(
     return _found("imagenet", path, f"ImageNet weights downloaded to {path}")
 
 
-def _local_imagenet(files: tuple[PublishedFile, ...], environ: Mapping[str, str]) -> Weights | None:
+def _local_imagenet(
+    backbone: Backbone, files: tuple[PublishedFile, ...], environ: Mapping[str, str]
+) -> Weights | None:
     found = _first_local(files, environ)
     if not found:
         return None
     file, path = found
-    _refuse_altered(file, path)
+    _refuse_altered(backbone, file, path)
     return _found("imagenet", path, f"ImageNet weights from {path}")
 
 
@@ -262,7 +286,7 @@ def _of_another_size(
     backbone: Backbone, image_size: tuple[int, int] | None, environ: Mapping[str, str]
 ) -> Weights | None:
     """Find what was trained on another size: convolutions fit every one, and serve a bit worse."""
-    found = _local_imagenet(backbone.all_published_files(), environ)
+    found = _local_imagenet(backbone, backbone.all_published_files(), environ)
     if found is None:
         return None
     wanted = backbone.published_files(image_size)[0].name
@@ -314,8 +338,12 @@ def weights_folders(environ: Mapping[str, str]) -> list[Path]:
 
 def shipped_weights(backbone: Backbone) -> Path | None:
     """Return the file that came with tl, if it did."""
-    path = _PRETRAINED_FOLDER / backbone.shipped_weights if backbone.shipped_weights else None
+    path = _shipped_place(backbone)
     return path if path and path.is_file() else None
+
+
+def _shipped_place(backbone: Backbone) -> Path | None:
+    return _PRETRAINED_FOLDER / backbone.shipped_weights if backbone.shipped_weights else None
 
 
 def _weights_folder(environ: Mapping[str, str]) -> Path | None:
@@ -330,31 +358,41 @@ def _weights_folder(environ: Mapping[str, str]) -> Path | None:
     return Path(named)
 
 
-def _refuse_altered(file: PublishedFile, path: Path) -> None:
-    seen = digest_as_published(path, file)
-    if seen != file.digest:
+def _refuse_altered(backbone: Backbone, file: PublishedFile, path: Path) -> None:
+    if problem := difference(path, file):
         raise WeightsError(
-            f"{path} is not the file that Keras publishes under this name (digest {seen}, "
-            f"published {file.digest}). If it was cut off, delete it; if it is yours, pass it with "
-            f"--weights {path}."
+            f"{path} is not the file that Keras publishes under this name: it is one {problem}. "
+            f"`{fetch_command(backbone, path)}` keeps it aside and downloads it anew; if it is "
+            f"yours, pass it with --weights {path}."
         )
+
+
+def fetch_command(backbone: Backbone, path: Path) -> str:
+    """Return the command that downloads a published file of a backbone to a path."""
+    words = f"tl weights fetch {backbone.name} --to {shlex.quote(str(path.parent))}"
+    for side in backbone.trained_sizes:
+        no_top, with_top = backbone.published_files((side, side))
+        if side != 224 and path.name in (no_top.name, with_top.name):
+            words += f" --image-size {side}"
+    tops = [file.name for file in backbone.all_published_files()[1::2]]
+    return f"{words} --top" if path.name in tops else words
 
 
 def _shipped_path(backbone: Backbone) -> Path:
     if backbone.weights_files is None:
         raise unpublished(backbone)
-    if backbone.shipped_weights is None:
+    place = _shipped_place(backbone)
+    if place is None:
         raise ConfigError(
             f"no weights of {backbone.name} are shipped with tl, only those of tl_small. Pass "
             "--weights imagenet, --weights FILE, or --backbone tl_small."
         )
-    path = _PRETRAINED_FOLDER / backbone.shipped_weights
-    if not path.is_file():
+    if not place.is_file():
         raise WeightsError(
-            f"this copy of tl was packaged without {path.name}, the weights of {backbone.name}. "
+            f"this copy of tl was packaged without {place.name}, the weights of {backbone.name}. "
             "Install a complete package, or pass --weights imagenet, FILE or none."
         )
-    return path
+    return place
 
 
 def _found(kind: Literal["imagenet", "tl", "file"], path: Path, source: str) -> Weights:

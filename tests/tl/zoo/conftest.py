@@ -1,5 +1,6 @@
 """Real weights where they lie beside the checkout, and a server that misbehaves on demand."""
 
+import io
 import socket
 import threading
 from collections.abc import Iterator
@@ -7,6 +8,8 @@ from dataclasses import dataclass, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import h5py
+import numpy as np
 import pytest
 
 from tl.zoo.backbones import Backbone
@@ -22,12 +25,20 @@ def shared_folder() -> Path:
     pytest.skip("no shared/weights beside the checkout: real ImageNet weights are not here")
 
 
+def hdf5(values: int) -> bytes:
+    """Return a file of HDF5 with so many values in it, as Keras' are."""
+    content = io.BytesIO()
+    with h5py.File(content, "w") as file:
+        file["kernel"] = np.arange(values, dtype=np.float32)
+    return content.getvalue()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """What the server sends: a body, and the length it announces for it."""
+    """What the server sends: a body, and the length it announces for it; None for no length."""
 
     body: bytes
-    announced_bytes: int
+    announced_bytes: int | str | None
     status: int = 200
 
 
@@ -38,7 +49,8 @@ class WeightsServer:
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 self.send_response(answer.status)
-                self.send_header("Content-Length", str(answer.announced_bytes))
+                if answer.announced_bytes is not None:
+                    self.send_header("Content-Length", str(answer.announced_bytes))
                 self.end_headers()
                 self.wfile.write(answer.body)
 
@@ -68,9 +80,13 @@ class ServeWeights:
         self._servers: list[WeightsServer] = []
 
     def __call__(
-        self, body: bytes, *, announced_bytes: int | None = None, status: int = 200
+        self,
+        body: bytes,
+        *,
+        announced_bytes: int | str | None = "all of them",
+        status: int = 200,
     ) -> str:
-        announced = len(body) if announced_bytes is None else announced_bytes
+        announced = len(body) if announced_bytes == "all of them" else announced_bytes
         server = WeightsServer(Answer(body=body, announced_bytes=announced, status=status))
         self._servers.append(server)
         return server.url

@@ -1,4 +1,5 @@
 import hashlib
+import os
 import subprocess
 import sys
 import time
@@ -7,12 +8,13 @@ from pathlib import Path
 import pytest
 
 from tl.errors import WeightsError
+from tl.written_aside import written_aside
 from tl.zoo.download import download
 from tl.zoo.published import PublishedFile
 
-from .conftest import ServeWeights
+from .conftest import ServeWeights, hdf5
 
-CONTENT = b"\x89HDF\r\n\x1a\n" + bytes(range(256)) * 20
+CONTENT = hdf5(1000)
 
 
 def published(url: str, digest: str | None = None) -> PublishedFile:
@@ -40,7 +42,7 @@ def test_wrong_digest_is_refused_and_kept_aside(serve: ServeWeights, tmp_path: P
 
 
 def test_log_in_page_is_not_taken_for_weights(serve: ServeWeights, tmp_path: Path) -> None:
-    with pytest.raises(WeightsError, match="not HDF5"):
+    with pytest.raises(WeightsError, match="no HDF5 at all"):
         download(published(serve(b"<html>Welcome to our hotel</html>")), tmp_path)
 
     assert not (tmp_path / "weights.h5").exists()
@@ -53,6 +55,77 @@ def test_cut_connection_leaves_nothing(serve: ServeWeights, tmp_path: Path) -> N
         download(published(url), tmp_path)
 
     assert list(tmp_path.iterdir()) == []
+
+
+def test_half_a_file_of_an_unknown_length_and_digest_is_not_taken(
+    serve: ServeWeights, tmp_path: Path
+) -> None:
+    """A server or proxy that closes early, and never said how much would come."""
+    url = serve(CONTENT[: len(CONTENT) // 2], announced_bytes=None)
+
+    for kept in ("weights.h5.refused", "weights.h5.refused-2"):
+        with pytest.raises(WeightsError, match=f"cut off.*kept as .*{kept};"):
+            download(published(url), tmp_path)
+
+    both = sorted(tmp_path.iterdir())
+    assert [file.name for file in both] == ["weights.h5.refused", "weights.h5.refused-2"]
+    assert [file.read_bytes() for file in both] == [CONTENT[: len(CONTENT) // 2]] * 2
+
+
+def test_another_file_of_the_name_is_moved_and_never_lost(
+    serve: ServeWeights, tmp_path: Path
+) -> None:
+    file = published(serve(CONTENT), hashlib.md5(CONTENT).hexdigest())
+    told: list[Path] = []
+    (tmp_path / "weights.h5.refused").write_bytes(b"kept before")
+    for own in (b"mine", b"mine, too"):
+        (tmp_path / "weights.h5").write_bytes(own)
+        download(file, tmp_path, on_kept=told.append)
+
+    assert [one.name for one in told] == ["weights.h5.refused-2", "weights.h5.refused-3"]
+    assert [one.read_bytes() for one in told] == [b"mine", b"mine, too"]
+    assert (tmp_path / "weights.h5.refused").read_bytes() == b"kept before"
+    assert (tmp_path / "weights.h5").read_bytes() == CONTENT
+
+
+def test_own_file_stays_where_the_download_fails(closed_url: str, tmp_path: Path) -> None:
+    (tmp_path / "weights.h5").write_bytes(b"mine")
+    with pytest.raises(WeightsError):
+        download(published(closed_url), tmp_path)
+    assert (tmp_path / "weights.h5").read_bytes() == b"mine"
+
+
+def test_length_that_is_no_number_is_said(serve: ServeWeights, tmp_path: Path) -> None:
+    with pytest.raises(WeightsError, match="a length of 'many'"):
+        download(published(serve(CONTENT, announced_bytes="many")), tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_killed_downloads_left_is_removed_after_a_day(
+    serve: ServeWeights, tmp_path: Path
+) -> None:
+    old, other, running = (
+        tmp_path / name
+        for name in (".1-0a1b2c3d-weights.h5", ".1-0a1b2c3d-others.h5", ".1-99999999-weights.h5")
+    )
+    for path in (old, other, running):
+        path.write_bytes(b"half")
+    for path in (old, other):
+        os.utime(path, (time.time() - 90_000,) * 2)
+
+    download(published(serve(CONTENT)), tmp_path)
+
+    assert {path.name for path in tmp_path.iterdir()} == {"weights.h5", other.name, running.name}
+
+
+def test_two_processes_of_the_same_number_write_to_different_hidden_files(tmp_path: Path) -> None:
+    """Two containers that share a cache are both process 1."""
+    with written_aside(tmp_path / "x.h5") as one, written_aside(tmp_path / "x.h5") as other:
+        assert one != other
+        assert {one.suffix, other.suffix} == {".h5"}
+        one.write_text("one")
+        other.write_text("other")
+    assert [path.name for path in tmp_path.iterdir()] == ["x.h5"]
 
 
 def test_cut_download_begins_again(serve: ServeWeights, tmp_path: Path) -> None:

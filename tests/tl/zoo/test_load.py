@@ -1,7 +1,9 @@
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import h5py
 import keras
 import numpy as np
 import pytest
@@ -9,7 +11,7 @@ import pytest
 from tl.errors import WeightsError
 from tl.zoo.backbones import find_backbone
 from tl.zoo.build import build_backbone
-from tl.zoo.load import load_backbone_weights, save_backbone_npz
+from tl.zoo.load import compare_layers, load_backbone_weights, save_backbone_npz
 
 SMALLEST = find_backbone("mobilenet_0.25")
 
@@ -158,6 +160,67 @@ def test_weights_of_a_diverged_run_are_refused(tmp_path: Path) -> None:
 
     with pytest.raises(WeightsError, match="'conv1_bn'.*did not diverge"):
         load_backbone_weights(model, tmp_path / "nan.npz")
+
+
+def kernels_and_biases(model: keras.Model) -> dict[str, Any]:
+    return {
+        f"{layer.name}/{variable.name}": variable.numpy()
+        for layer in model.layers
+        for variable in layer.weights
+    }
+
+
+@pytest.mark.parametrize("ending", ["npz", "h5"])
+def test_shapes_are_compared_before_anything_is_read(tmp_path: Path, ending: str) -> None:
+    """A file of two kilobytes that declares twelve terabytes."""
+    model, path, huge = build("lenet5"), tmp_path / f"bomb.{ending}", (10**6, 10**6, 3)
+    if ending == "h5":
+        with h5py.File(path, "w") as file:
+            file.create_group("c1").create_dataset("kernel", huge, "f4", chunks=(1, 1, 3))
+            file["c1"].attrs["weight_names"] = [b"kernel"]
+            file.attrs["layer_names"] = [b"c1"]
+    else:
+        with zipfile.ZipFile(path, "w") as archive, archive.open("c1/kernel.npy", "w") as member:
+            header = {"descr": "<f4", "fortran_order": False, "shape": huge}
+            np.lib.format.write_array_header_1_0(member, header)
+    assert path.stat().st_size < 10_000
+
+    matches, _ = compare_layers(model, path)
+
+    fault = "1000000x1000000x3 in place of 5x5x3x6, 6"
+    assert [one.fault for one in matches] == [fault, "missing", "missing"]
+    for partial in (False, True):
+        with pytest.raises(WeightsError):
+            load_backbone_weights(model, path, partial=partial)
+
+
+@pytest.mark.parametrize(
+    ("make", "fault", "message"),
+    [
+        (lambda one: np.full_like(one, np.nan), "values that are not finite", "did not diverge"),
+        (lambda one: np.full(one.shape, 1e300), "values that are not finite", "did not diverge"),
+        (lambda one: one.astype(np.int32), "int32 in place of floating", "int32 in place of"),
+    ],
+)
+def test_what_verify_says_is_what_a_run_does(
+    make: Callable[[np.ndarray], np.ndarray], fault: str, message: str, tmp_path: Path
+) -> None:
+    model, path = build("lenet5"), tmp_path / "x.npz"
+    arrays = kernels_and_biases(model)
+    np.savez(path, **{**arrays, "c1/kernel": make(arrays["c1/kernel"])})
+
+    matches, _ = compare_layers(model, path)
+
+    assert [one.layer for one in matches if not one.fits] == ["c1"]
+    assert str(matches[0].fault).startswith(fault)
+    with pytest.raises(WeightsError, match=f"'c1'.*{message}"):
+        load_backbone_weights(model, path)
+
+
+def test_renamed_layers_fit_where_a_run_takes_them(renamed: tuple[keras.Model, Path]) -> None:
+    matches, others = compare_layers(build(), renamed[1])
+    assert all(one.fits for one in matches)
+    assert others == []
 
 
 def test_weights_of_a_run_serve_another_with_other_classes(trained: Any) -> None:

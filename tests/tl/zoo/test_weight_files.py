@@ -8,10 +8,15 @@ import numpy as np
 import pytest
 
 from tl.errors import WeightsError
-from tl.zoo.weight_files import read_layers
+from tl.zoo.weight_files import open_layers
 
 KERNEL = np.arange(6, dtype=np.float32).reshape(2, 3)
 BIAS = np.arange(3, dtype=np.float32)
+
+
+def read_layers(path: Path) -> dict[str, tuple[np.ndarray, ...]]:
+    with open_layers(path) as layers:
+        return {name: tuple(one.read() for one in found) for name, found in layers.items()}
 
 
 def write_legacy(group: h5py.Group, layers: dict[str, dict[str, np.ndarray]]) -> None:
@@ -104,7 +109,7 @@ def test_pickled_arrays_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "weights.npz"
     np.savez(path, allow_pickle=True, **{"a/kernel": np.array([{"a": 1}], dtype=object)})
 
-    with pytest.raises(WeightsError, match="allow_pickle=False"):
+    with pytest.raises(WeightsError, match="pickles are never loaded"):
         read_layers(path)
 
 
@@ -147,6 +152,56 @@ def test_arrays_kept_in_another_file_are_refused(tmp_path: Path) -> None:
         file["a"].attrs["weight_names"] = [b"w"]
 
     with pytest.raises(WeightsError, match="stored in another file"):
+        read_layers(path)
+
+
+@pytest.mark.parametrize("soft", [False, True])
+@pytest.mark.parametrize("layout", ["legacy", "keras3"])
+def test_links_into_another_file_are_not_followed(tmp_path: Path, layout: str, soft: bool) -> None:
+    path, other = tmp_path / "weights.h5", tmp_path / "other.h5"
+    with h5py.File(other, "w") as file:
+        file.create_group("vars")["0"] = KERNEL
+    link = h5py.ExternalLink(str(other), "/vars")
+    with h5py.File(path, "w") as file:
+        at = file.require_group("layers/dense") if layout == "keras3" else file
+        if layout == "legacy":
+            write_legacy(file, {"dense": {}})
+            at = file["dense"]
+            at.attrs["weight_names"] = [b"vars/0"]
+        if soft:
+            file["elsewhere"] = link
+            link = h5py.SoftLink("/elsewhere")
+        at["vars"] = link
+
+    with pytest.raises(WeightsError, match="is a link"):
+        read_layers(path)
+
+
+def test_virtual_arrays_are_refused(tmp_path: Path) -> None:
+    path, other = tmp_path / "weights.h5", tmp_path / "other.h5"
+    with h5py.File(other, "w") as file:
+        file["x"] = BIAS
+    layout = h5py.VirtualLayout((3,), "f4")
+    layout[:] = h5py.VirtualSource(str(other), "x", (3,))
+    with h5py.File(path, "w") as file:
+        file.create_group("layers/dense/vars").create_virtual_dataset("0", layout)
+
+    with pytest.raises(WeightsError, match="stored in another file"):
+        read_layers(path)
+
+
+def test_odd_structure_is_said_to_be_damaged(tmp_path: Path) -> None:
+    path = tmp_path / "weights.h5"
+    with h5py.File(path, "w") as file:
+        write_legacy(file, {"dense": {}})
+        file["dense"].attrs["weight_names"] = 7
+    with pytest.raises(WeightsError, match="cut off or damaged"):
+        read_layers(path)
+    with h5py.File(path, "w") as file:
+        write_legacy(file, {"dense": {}})
+        file["dense"].create_group("kernel")
+        file["dense"].attrs["weight_names"] = [b"kernel"]
+    with pytest.raises(WeightsError, match="is no array"):
         read_layers(path)
 
 

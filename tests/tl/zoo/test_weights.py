@@ -15,9 +15,9 @@ from tl.zoo.weights import (
     weights_at_hand,
 )
 
-from .conftest import ServeWeights, published_at
+from .conftest import ServeWeights, hdf5, published_at
 
-CONTENT = b"\x89HDF\r\n\x1a\n weights"
+CONTENT = hdf5(9)
 SMALLEST = find_backbone("mobilenet_0.25")
 NO_TOP = "mobilenet_2_5_224_tf_no_top.h5"
 WITH_TOP = "mobilenet_2_5_224_tf.h5"
@@ -77,6 +77,23 @@ def test_absent_weights_are_downloaded_into_keras_cache(
     assert "downloaded" in found.source
 
 
+def test_a_dry_run_asks_the_server_and_downloads_nothing(
+    serve: ServeWeights, tmp_path: Path
+) -> None:
+    environ = {"KERAS_HOME": str(tmp_path)}
+    url = serve(CONTENT)
+
+    found = resolve_weights(published_at(SMALLEST, url), "auto", fetch=False, environ=environ)
+
+    assert (found.kind, found.path) == ("imagenet", None)
+    assert found.source == f"ImageNet weights to be downloaded from {url}"
+    with pytest.raises(WeightsError, match="there is no download.*404"):
+        resolve_weights(
+            published_at(SMALLEST, serve(b"", status=404)), "auto", fetch=False, environ=environ
+        )
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_offline_error_names_the_file_its_place_and_the_ways_out(
     closed_url: str, tmp_path: Path
 ) -> None:
@@ -114,6 +131,17 @@ def test_file_altered_in_the_cache_is_refused(tmp_path: Path) -> None:
 
     with pytest.raises(WeightsError, match="not the file that Keras publishes"):
         resolve_weights(find_backbone("vgg16"), "auto", environ={"KERAS_HOME": str(tmp_path)})
+
+
+def test_damaged_file_without_a_digest_is_refused_with_the_way_out(tmp_path: Path) -> None:
+    path = in_cache(tmp_path, "mobilenet_2_5_128_tf.h5", hdf5(900)[:-100])
+    environ = {"KERAS_HOME": str(tmp_path)}
+
+    with pytest.raises(WeightsError, match="is cut off") as caught:
+        resolve_weights(SMALLEST, "auto", image_size=(128, 128), environ=environ)
+
+    command = f"`tl weights fetch mobilenet_0.25 --to {path.parent} --image-size 128 --top`"
+    assert command in str(caught.value)
 
 
 def test_none_means_random_weights() -> None:
@@ -196,8 +224,20 @@ def test_automatic_choice_cannot_guess_whose_weights_a_file_holds(tmp_path: Path
     path = tmp_path / "mine.h5"
     path.write_bytes(CONTENT)
 
-    with pytest.raises(ConfigError, match="Name the backbone"):
+    with pytest.raises(ConfigError, match="is a file.*Name the backbone"):
         choose_backbone("auto", str(path), environ={})
+
+
+def test_automatic_choice_cannot_guess_whose_weights_a_run_has(tmp_path: Path) -> None:
+    (tmp_path / "classifier.weights.h5").write_bytes(CONTENT)
+
+    with pytest.raises(ConfigError, match="is a folder.*Name the backbone"):
+        choose_backbone("auto", str(tmp_path), environ={})
+
+
+def test_folder_without_weights_is_called_so(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="a folder without a run's weights"):
+        resolve_weights(SMALLEST, str(tmp_path), environ={})
 
 
 @pytest.fixture

@@ -14,9 +14,9 @@ from tl.errors import ConfigError, WeightsError
 from tl.zoo.backbones import BACKBONES, find_backbone
 from tl.zoo.inventory import NOT_STATED, licence_of
 
-from .conftest import ServeWeights, published_at
+from .conftest import ServeWeights, hdf5, published_at
 
-CONTENT = b"\x89HDF\r\n\x1a\n" + bytes(1000)
+CONTENT = hdf5(250)
 NAME = "resnet50_weights_tf_dim_ordering_tf_kernels_notop.h5"
 
 
@@ -58,11 +58,56 @@ def test_list_has_what_is_here_with_its_licence(folder: Path) -> None:
     found = {row["backbone"]: row for row in rows}
     assert set(found) == {"tl_small", "resnet50", "resnet18"}
     assert found["resnet50"]["licence"] == "MIT (Kaiming He)"
-    assert found["resnet50"]["state"] == "not checked"
+    assert found["resnet50"]["state"] == "altered"
+    assert found["resnet50"]["source"].endswith(f"/resnet/{NAME}")
+    assert found["resnet50"]["sha256"] == hashlib.sha256(CONTENT).hexdigest()
+    assert found["resnet50"]["digest"] == "4d473c1dd8becc155b73f8504c6f6626"
     assert (found["resnet18"]["kind"], found["resnet18"]["licence"]) == ("own", "yours")
     lines = said("list")
+    place = next(n for n, line in enumerate(lines) if line.endswith(str(folder / NAME)))
+    assert hashlib.sha256(CONTENT).hexdigest() in lines[place + 1]
+    assert lines[place + 1].endswith(found["resnet50"]["source"])
     assert lines[-1].startswith(f"3 files; searched: {folder} and ")
     assert any(str(folder / NAME) in line for line in lines)
+
+
+def test_own_files_are_listed_by_their_options_and_with_the_licence_they_state(
+    folder: Path,
+) -> None:
+    names = {
+        "lenet5:activation=relu": {"data_licence": "CC0-1.0"},
+        "lenet5": ["no", "provenance"],
+        "resnet18": {"data_licence": "\x1b[2J"},
+        "alexnet": {"data_licence": "x" * 5000},
+        "mobilenet_0.25": {"data_licence": {"of": "nothing"}},
+        "nobody_knows": {},
+    }
+    for name, facts in names.items():
+        (folder / f"{name}.npz").write_bytes(b"own")
+        (folder / f"{name}.json").write_text(json.dumps(facts))
+    (folder / "zfnet.npz").write_bytes(b"own")
+    (folder / "zfnet.json").write_text("[" * 100_000)
+
+    rows = json.loads("\n".join(said("list", "--json")))
+
+    assert {row["backbone"]: row["licence"] for row in rows if row["kind"] == "own"} == {
+        "lenet5:activation=relu": "CC0-1.0",
+        **dict.fromkeys(("lenet5", "resnet18", "alexnet", "mobilenet_0.25", "zfnet"), "yours"),
+    }
+
+
+@pytest.mark.usefixtures("published")
+def test_path_gives_no_file_that_a_run_would_refuse(folder: Path) -> None:
+    (folder / NAME).write_bytes(CONTENT + b"x")
+    assert "is not the file that Keras publishes" in str(refused("path", "resnet50"))
+
+
+@pytest.mark.parametrize("size", ["-3", "0", "-5", "31"])
+@pytest.mark.parametrize("command", ["path", "fetch"])
+def test_sizes_that_no_backbone_takes_are_refused(command: str, size: str, folder: Path) -> None:
+    words = str(refused(command, "mobilenet_0.25", "--image-size", size))
+    assert "too small for mobilenet_0.25: it needs at least 32x32" in words
+    assert list(folder.iterdir()) == []
 
 
 @pytest.mark.usefixtures("published")
@@ -82,6 +127,43 @@ def test_fetch_puts_the_file_where_it_is_asked_for_once(folder: Path) -> None:
     assert line == f"fetched  {folder / NAME}  0.0 MB, MIT (Kaiming He)"
     assert said("fetch", "resnet50", "--to", str(folder)) == [f"here already  {folder / NAME}"]
     assert said("path", "resnet50") == [str(folder / NAME)]
+
+
+@pytest.mark.usefixtures("published")
+def test_fetch_keeps_aside_what_is_another_file(folder: Path) -> None:
+    (folder / NAME).write_bytes(b"mine")
+    kept, fetched = said("fetch", "resnet50", "--to", str(folder))
+    assert kept == f"kept aside  what had this name, as {folder / NAME}.refused"
+    assert fetched.startswith(f"fetched  {folder / NAME}")
+    assert (folder / f"{NAME}.refused").read_bytes() == b"mine"
+    assert (folder / NAME).read_bytes() == CONTENT
+
+
+def test_half_a_file_without_a_digest_is_named_and_fetched_anew(
+    folder: Path, serve: ServeWeights, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from tl.cli.zoo import zoo
+
+    name = "mobilenet_2_5_224_tf_no_top.h5"
+    row = published_at(find_backbone("mobilenet_0.25"), serve(CONTENT))
+    monkeypatch.setitem(BACKBONES, "mobilenet_0.25", row)
+    (folder / name).write_bytes(CONTENT[: len(CONTENT) // 2])
+
+    words = str(refused("verify"))
+    assert f"`tl weights fetch mobilenet_0.25 --to {folder}` keeps it aside" in words
+    rows = json.loads(CliRunner().invoke(zoo, ["--json"]).output)
+    assert next(one for one in rows if one["name"] == row.name)["weights_whole"] is False
+    table = CliRunner().invoke(zoo, []).output.splitlines()
+    line = next(line for line in table if line.split()[:1] == [row.name])
+    assert line.rstrip().endswith("damaged")
+
+    said("fetch", "mobilenet_0.25", "--to", str(folder))
+
+    assert (folder / name).read_bytes() == CONTENT
+    assert any(line.startswith("no digest is published") for line in said("verify"))
+    assert said("fetch", "mobilenet_0.25", "--to", str(folder)) == [
+        f"here already  {folder / name}"
+    ]
 
 
 def test_what_cannot_be_is_refused_in_words(folder: Path) -> None:
@@ -113,7 +195,7 @@ def test_layers_are_compared_one_by_one(folder: Path) -> None:
         weights, ["verify", str(folder / "other.npz"), "--backbone", "lenet5"]
     )
     assert done.exit_code == 1
-    assert "other shapes: 3x3x3x4, 4 in place of 5x5x3x6, 6" in done.output
+    assert "3x3x3x4, 4 in place of 5x5x3x6, 6" in done.output
     assert "missing" in done.output
 
 
@@ -161,8 +243,10 @@ def test_partial_weights_begin_with_what_fits_and_say_what_does_not(
             model.get_layer(name).get_weights(), saved.get_layer(name).get_weights(), strict=True
         ):
             np.testing.assert_allclose(one, wanted, atol=1e-3)
-    assert "1 of the 3 layers are not in" in caplog.text
-    assert "stay random: c1" in caplog.text
+    (record,) = caplog.records
+    assert record.getMessage() == (
+        f"1 of the 3 layers do not come from {folder / 'part.npz'} and stay random:\n  c1: missing"
+    )
 
 
 def test_folder_of_a_run_has_its_weights(trained: Any) -> None:
@@ -170,3 +254,7 @@ def test_folder_of_a_run_has_its_weights(trained: Any) -> None:
 
     found = resolve_weights(find_backbone("tl_small"), str(trained.run))
     assert found.path == trained.run / "classifier.weights.h5"
+    (*_, last) = said("verify", str(trained.run), "--backbone", "tl_small")
+    layers, _, others = last.partition(" layers fit; ")
+    assert len(set(layers.split(" of "))) == 1, "all fit"
+    assert others.endswith("only in the file")  # the head
