@@ -167,7 +167,7 @@ def test_views_grow_in_three_steps(
         ({"recipe": "auto"}, "no recipe is called 'auto'"),
         ({"backbone": "mobilnet"}, "no backbone is called 'mobilnet'"),
         ({"keep": "tl_smal"}, "no backbone is called 'tl_smal'"),
-        ({"image_size": 31}, "images of 31x31 are too small"),
+        ({"image_size": 31}, "pictures of 31x31 are too small"),
         ({"grow_from": 24}, "--grow-from 24: give a side of 32, which is the least"),
     ],
 )

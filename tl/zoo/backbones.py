@@ -42,8 +42,8 @@ class Backbone:
         trained_sizes: sides in pixels with ImageNet files of their own; empty where one file
             serves all sizes.
         shipped_weights: file in tl/zoo/pretrained that comes with the package, if any.
-        feature_layers: layers whose mean, standard deviation and maximum over all positions are
-            the features; what lies beyond them is left out. Empty takes the network's own pooling.
+        feature_layers: layers whose mean and standard deviation over all positions are the
+            features; what lies beyond them is left out. Empty takes the network's own pooling.
     """
 
     name: str
@@ -308,7 +308,7 @@ def _classic(
 # ten classes of 32-pixel pictures taught the deeper blocks does not transfer: a linear probe on
 # flower photographs falls from block to block beyond the fifth (docs/pretrain.md).
 _TL_SMALL = replace(
-    _mobilenet("tl_small", 0.5, 142_688, 1344),
+    _mobilenet("tl_small", 0.5, 142_688, 896),
     image_size=(128, 128),
     shipped_weights="tl_small.npz",
     feature_layers=tuple(f"conv_pw_{block}_relu" for block in (3, 5, 7)),

@@ -77,7 +77,7 @@ def _of_keras(backbone: Backbone, pixels: Any) -> Any:
     if backbone.preprocessing == "inside":
         _set_inner_scaling(application)
     if backbone.feature_layers:
-        return _pooled(application, backbone.feature_layers)
+        return _mean_and_deviation(application, backbone.feature_layers)
     return application.output
 
 
@@ -85,15 +85,14 @@ def _classic(backbone: Backbone, pixels: Any) -> Any:
     return CLASSICS[str(backbone.classic)](pixels, style=backbone.style, **backbone.arguments)
 
 
-def _pooled(application: keras.Model, layers: tuple[str, ...]) -> keras.KerasTensor:
-    """Pool several layers by mean, standard deviation and maximum over their positions."""
+def _mean_and_deviation(application: keras.Model, layers: tuple[str, ...]) -> keras.KerasTensor:
+    """Pool several layers by mean and standard deviation over their positions."""
     ops = keras.ops
     maps = [ops.cast(application.get_layer(name).output, "float32") for name in layers]
     means = [ops.mean(one, axis=(1, 2)) for one in maps]
     # The square root has no slope at 0, where a channel is silent: keep away from it.
     deviations = [ops.sqrt(ops.var(one, axis=(1, 2)) + 1e-5) for one in maps]
-    maxima = [ops.max(one, axis=(1, 2)) for one in maps]
-    return ops.concatenate(means + deviations + maxima, axis=-1)
+    return ops.concatenate(means + deviations, axis=-1)
 
 
 def _set_inner_scaling(application: keras.Model) -> None:
