@@ -8,7 +8,6 @@ import dataclasses
 import datetime
 import importlib.metadata
 import json
-import logging
 import platform
 import time
 from collections.abc import Callable
@@ -48,7 +47,6 @@ from tl.zoo.load import save_backbone_npz
 GROWTH_STEPS = 3
 CHECKPOINT_SECONDS = 60.0
 ONE_CLASS = DataConfig(problem="single_label")
-_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,18 +251,8 @@ def _learn(
         _train_at(config, side, until, model, update, training, held_out, colours, standing,
                   writer, listener)  # fmt: skip
     assert model is not None
-    _write(writer, standing, model)
+    writer.keep(standing, model, now=True)
     return model
-
-
-def _write(writer: CheckpointWriter, standing: Standing, model: keras.Model) -> bool:
-    """Write where it stands; on a full disk training goes on without."""
-    try:
-        writer.write(standing, model)
-    except OSError as error:
-        _log.warning("no checkpoint could be written (%s); training goes on", error)
-        return False
-    return True
 
 
 def uses_auxiliary(config: PretrainConfig) -> bool:
@@ -322,15 +310,14 @@ def _train_at(
     with orderly_stop() as is_asked:
 
         def keep() -> None:
+            standing.micro_batches = update.micro_batches
+            written = writer.keep(standing, model, now=is_asked())
             if is_asked():
-                written = _write(writer, standing, model)
                 raise Interrupted(
                     f"stopped after {standing.state.step} updates"
                     + (f"; they are in {config.checkpoint}: type the same command again to go on"
                        if written else "")
                 )  # fmt: skip
-            if writer.is_due():
-                _write(writer, standing, model)
 
         run_phase(
             model,

@@ -284,7 +284,7 @@ def test_a_disk_without_room_for_checkpoints_ends_no_training(
     )
 
     assert done.weights.is_file()
-    assert "no checkpoint could be written ([Errno 28] No space left on device)" in caplog.text
+    assert "no checkpoint could be written (No space left on device)" in caplog.text
 
 
 @pytest.mark.slow
@@ -292,9 +292,7 @@ def test_what_is_kept_is_the_first_part_of_what_was_trained(pictures: Path, tmp_
     import pipelines.pretrain
     from tl.zoo.backbones import find_backbone
 
-    backbone = (
-        "mobilenet_0.5" if find_backbone("tl_small").arguments["alpha"] == 0.5 else "mobilenet"
-    )
+    backbone = "mobilenet_0.5"  # which tl_small is the beginning of
     whole = pipelines.pretrain.pretrain(
         config(pictures, tmp_path, "whole", backbone=backbone, epochs=1), Silent(), ""
     )

@@ -22,7 +22,7 @@ _LEVEL_GAP = 18
 _LANE = 12
 """Pixels that a line takes that passes a level."""
 _JOINS = {"Add": "+", "Concatenate": "concatenate", "CustomScaleLayer": "+", "Multiply": "×"}
-OVER_POSITIONS = {"Mean": "mean", "Var": "variance", "Max": "maximum"}
+OVER_POSITIONS = {"Mean": "mean", "Var": "variance"}
 """Operation that leaves one value a channel -> what it is called."""
 _WORDS = {
     "BatchNormalization": "norm",

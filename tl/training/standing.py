@@ -1,6 +1,7 @@
 """Where a run stands between two updates, as a checkpoint keeps it."""
 
 import dataclasses
+import logging
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,6 +17,7 @@ from tl.training.progress import EpochRecord
 from tl.training.trials import Settled
 from tl.training.variables import Arrays, restore_training_arrays, training_arrays
 
+_log = logging.getLogger(__name__)
 LARGEST_SHARE = 0.05
 """Of the time, that writing checkpoints may take."""
 
@@ -112,9 +114,22 @@ class CheckpointWriter:
         self._facts = dict(facts or {})
         self._next = 0.0
 
-    def is_due(self) -> bool:
-        """Whether the last is old enough."""
-        return time.monotonic() >= self._next
+    def keep(self, standing: Standing, model: keras.Model, *, now: bool = False) -> bool:
+        """Write one if the last is old enough, or now; training goes on where that fails.
+
+        Returns:
+            Whether nothing failed; the log says what did.
+        """
+        try:
+            (self.write if now else self.write_if_due)(standing, model)
+        except OSError as error:
+            _log.warning(
+                "no checkpoint could be written (%s): training goes on, but could not be resumed "
+                "from here",
+                error.strerror or error,
+            )
+            return False
+        return True
 
     def write_if_due(self, standing: Standing, model: keras.Model) -> None:
         """Write one if the last is old enough.
@@ -122,7 +137,7 @@ class CheckpointWriter:
         Raises:
             OSError: it cannot be written; the one before is untouched.
         """
-        if self.is_due():
+        if time.monotonic() >= self._next:
             self.write(standing, model)
 
     def write(self, standing: Standing, model: keras.Model) -> None:

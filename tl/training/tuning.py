@@ -176,23 +176,17 @@ def _fine_tune(task: Task, standing: Standing, resumed: Checkpoint | None) -> No
         held_out = evaluation_batches(task.validation, classifier.image_size, batch_size=BATCH)
     writer = task.checkpoints
 
-    def keep(write: Callable[[Standing, keras.Model], None]) -> None:
-        standing.micro_batches = update.micro_batches
-        try:
-            write(standing, model)
-        except OSError as error:
-            _log.warning(
-                "no checkpoint could be written (%s): training goes on, but could not be resumed "
-                "from here",
-                error.strerror or error,
-            )
+    def keep(*, now: bool = False) -> None:
+        if writer is not None:
+            standing.micro_batches = update.micro_batches
+            writer.keep(standing, model, now=now)
 
     def store_best() -> None:
         _bring_back(model, classifier)
         task.on_best(classifier)
 
-    if writer is not None and resumed is None:
-        keep(writer.write)
+    if resumed is None:
+        keep(now=True)
     run_phase(
         model,
         update,
@@ -207,7 +201,7 @@ def _fine_tune(task: Task, standing: Standing, resumed: Checkpoint | None) -> No
         first_step=standing.records[-1].step if standing.records else 0,
         patience=config.patience,
         on_best=store_best,
-        on_update=lambda: keep(writer.write_if_due) if writer else None,
+        on_update=keep,
         has_time=lambda seconds: _has_time(task, standing, seconds),
     )
     _bring_back(model, classifier)

@@ -1,7 +1,7 @@
 """Networks without their weights: every variable has a shape, and no memory.
 
 Inside ``keras.StatelessScope`` Keras creates variables without values, to fill them at its end;
-here they are never filled. VGG-16 takes 25 ms and no megabyte in place of 528.
+here they are never filled. VGG-16 takes 0.2 s and 5 MB in place of 528.
 """
 
 from collections import defaultdict
