@@ -109,6 +109,7 @@ def main() -> None:
     train.add_argument("--epochs", type=int, default=15)
     train.add_argument("--seeds", type=int, default=2)
     train.add_argument("--pictures", type=int, default=50_000, help="of the training pictures")
+    train.add_argument("--test-pictures", type=int, default=10_000, help="of the test pictures")
     train.add_argument("--precision", default="float32", help="or mixed_bfloat16")
     train.add_argument("--only", type=int, action="append", help="place of a comparison, from 0")
     train.add_argument("--machine", default="", help="what it runs on, for the results")
@@ -134,7 +135,7 @@ def train_missing(options: argparse.Namespace) -> None:
     """Train this worker's share of what has no result yet, all networks before the next seed."""
     keras.mixed_precision.set_global_policy(options.precision)
     training = read_pictures(options.pictures_folder / "train", options.pictures)
-    test = read_pictures(options.pictures_folder / "test")
+    test = read_pictures(options.pictures_folder / "test", options.test_pictures)
     worker, workers = (int(part) for part in options.share.split("/"))
     chosen = [COMPARISONS[place] for place in options.only or range(len(COMPARISONS))]
     sides = {name: one.side for one in chosen for name in one.networks.values()}
@@ -194,6 +195,7 @@ def train_one(
         "side": side,
         "parameters": model.count_params(),
         "training_pictures": len(training[0]),
+        "test_pictures": len(test[0]),
         "seconds": round(time.monotonic() - began, 1),
         "epochs": rows,
     }

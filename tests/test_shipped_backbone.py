@@ -16,7 +16,7 @@ def test_shipped_weights_have_at_most_two_megabytes_and_a_provenance() -> None:
     assert facts["command"].startswith("tl pretrain ")
     assert {"data_fingerprint", "data_licence", "config", "versions", "date",
             "held_out_accuracy"} <= set(facts)  # fmt: skip
-    assert facts["config"]["seed"] == "0"
+    assert facts["config"]["seed"] == 0
     assert not any(str(value).startswith("/") for value in facts["config"].values())
 
 

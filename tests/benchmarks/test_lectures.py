@@ -82,7 +82,7 @@ def test_what_is_trained_is_a_line_and_is_not_trained_again(
     monkeypatch.setattr(lectures, "COMPARISONS", (one,))
     options = Namespace(
         pictures_folder=cifar, results=tmp_path / "results.jsonl", epochs=2, seeds=2, only=None,
-        pictures=260, precision="float32", machine="a test", share="0/1",
+        pictures=260, test_pictures=260, precision="float32", machine="a test", share="0/1",
     )  # fmt: skip
 
     lectures.train_missing(options)

@@ -28,7 +28,7 @@ QUICK = ("tl_small", "mobilenet_v3_small", "efficientnet_b0", "vgg16")
 QUICK_CLASSICS = ("lenet5", "alexnet", "zfnet", "googlenet", "allconv", "resnet18")
 # One row of each family that is built or scaled in a way of its own.
 COMPARED_WITH_KERAS = (
-    "mobilenet_0.5",  # tl_small's full length
+    "mobilenet",  # tl_small's full length
     *QUICK[1:],
     "densenet121",
     "mobilenet_v2_0.35",
@@ -242,7 +242,7 @@ def test_no_two_rows_share_weights_but_the_shipped_one() -> None:
         assert backbone.weights_files is not None
         pairs.setdefault(backbone.weights_files, []).append(backbone.name)
 
-    assert [names for names in pairs.values() if len(names) > 1] == [["tl_small", "mobilenet_0.5"]]
+    assert [names for names in pairs.values() if len(names) > 1] == [["tl_small", "mobilenet"]]
 
 
 def _module_of(backbone: Backbone) -> Any:

@@ -87,7 +87,7 @@ def test_table_and_json_say_the_same(config: RunConfig, seeing_and_blind: Named)
     assert [float(low), float(high)] == pytest.approx(first["interval_95"], abs=6e-4)
     assert float(logme) == pytest.approx(first["logme"], abs=6e-4)
     assert first["epoch_seconds"]["last"] < first["epoch_seconds"]["all"]
-    assert first["megabytes"] == pytest.approx(4 * 142_688 / 1e6)
+    assert first["megabytes"] == pytest.approx(4 * 544_448 / 1e6)
     assert facts["recommended"] == "tl_small"
     assert lines[-1].startswith("take      tl_small: accuracy ")
     assert len({len(line) for line in lines[:3]}) == 1  # columns end where their heads do

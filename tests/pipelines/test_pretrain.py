@@ -292,7 +292,7 @@ def test_what_is_kept_is_the_first_part_of_what_was_trained(pictures: Path, tmp_
     import pipelines.pretrain
     from tl.zoo.backbones import find_backbone
 
-    backbone = "mobilenet_0.5"  # which tl_small is the beginning of
+    backbone = "mobilenet"  # which tl_small is the beginning of
     whole = pipelines.pretrain.pretrain(
         config(pictures, tmp_path, "whole", backbone=backbone, epochs=1), Silent(), ""
     )

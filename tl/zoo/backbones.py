@@ -308,10 +308,10 @@ def _classic(
 # ten classes of 32-pixel pictures taught the deeper blocks does not transfer: a linear probe on
 # flower photographs falls from block to block beyond the fifth (docs/pretrain.md).
 _TL_SMALL = replace(
-    _mobilenet("tl_small", 0.5, 142_688, 896),
+    _mobilenet("tl_small", 1.0, 544_448, 1920),
     image_size=(128, 128),
     shipped_weights="tl_small.npz",
-    feature_layers=tuple(f"conv_pw_{block}_relu" for block in (3, 5, 7)),
+    feature_layers=tuple(f"conv_pw_{block}_relu" for block in (1, 3, 5, 7)),
 )
 
 _ROWS = (

@@ -32,7 +32,7 @@ SIGNATURES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
         {"image": ("uint8", (None, 32, 32, 3))},
         {"probabilities": ("float32", (None, 3))},
     ),
-    "embed": ({"image_bytes": ("string", (None,))}, {"features": ("float32", (None, 896))}),
+    "embed": ({"image_bytes": ("string", (None,))}, {"features": ("float32", (None, 1920))}),
     "classify": (
         {"inputs": ("string", (None,))},
         {"classes": ("string", (None, 3)), "scores": ("float32", (None, 3))},

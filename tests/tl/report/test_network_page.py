@@ -135,10 +135,10 @@ def test_statistics_over_all_positions_have_boxes() -> None:
     drawn = _drawn("tl_small")
 
     for statistic in ("mean", "deviation"):
-        assert drawn.count((statistic, "")) == 3
+        assert drawn.count((statistic, "")) == 4
     graph = graph_of(describe(find_backbone("tl_small")).network.layers)
     last = next(box for box in graph.boxes if box.layers and box.layers[0].name == "concatenate")
-    assert len(last.parents) == 6
+    assert len(last.parents) == 8
     assert [shown for shown, _ in graph.resolutions] == [
         "128x128", "64x64", "32x32", "16x16", "8x8",
     ]  # fmt: skip
