@@ -28,7 +28,7 @@ test: $(VENV)/.installed-dev check  ## everything but the slow tests
 test-slow: $(VENV)/.installed-dev  ## the slow tests only
 	@$(PYTEST) -m "slow and not soak and not gpu"
 
-soak: $(VENV)/.installed-dev  ## tests longer than a quarter of an hour, by hand
+soak: $(VENV)/.installed-dev  ## tests too long for every change, by hand
 	@$(BIN)/pytest -m soak --timeout 7200 --hypothesis-profile default
 
 check: $(VENV)/.installed-dev  ## format, lint, types, imports

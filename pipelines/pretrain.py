@@ -8,6 +8,7 @@ import dataclasses
 import datetime
 import importlib.metadata
 import json
+import logging
 import platform
 import time
 from collections.abc import Callable
@@ -44,6 +45,7 @@ from tl.zoo.build import build_backbone
 from tl.zoo.classic.googlenet import SMALLEST_WITH_AUXILIARY, with_auxiliary
 from tl.zoo.load import save_backbone_npz
 
+_log = logging.getLogger(__name__)
 GROWTH_STEPS = 3
 CHECKPOINT_SECONDS = 60.0
 ONE_CLASS = DataConfig(problem="single_label")
@@ -115,6 +117,7 @@ def pretrain(config: PretrainConfig, listener: Listener, command: str) -> Pretra
         "held_out_accuracy": round(accuracy, 4),
         "held_out_top_5": round(top_5, 4),
         "held_out_loss": round(loss, 4),
+        "auxiliary_classifiers": uses_auxiliary(config),
         "parameters": shipped.count_params(),
         "sha256": file_digest(config.output, "sha256"),
         "seconds_of_last_start": round(time.monotonic() - began),
@@ -196,6 +199,9 @@ def _checkpoint(config: PretrainConfig, data: PreparedData) -> Checkpoint | None
     """
     known = read_checkpoint(config.checkpoint)
     if known is None:
+        if config.checkpoint.is_dir() and any(config.checkpoint.iterdir()):
+            _log.warning("%s has no checkpoint that can be read: training begins anew",
+                         config.checkpoint)  # fmt: skip
         return None
     began_with = known.facts.get("began_with")
     if not isinstance(began_with, dict):
@@ -257,11 +263,24 @@ def _learn(
 
 def uses_auxiliary(config: PretrainConfig) -> bool:
     """Whether GoogLeNet's auxiliary classifiers, which fit one size only, help to train."""
-    return (
-        find_backbone(config.backbone).classic == "googlenet"
-        and config.image_size >= SMALLEST_WITH_AUXILIARY
-        and config.grow_from in (None, config.image_size)
-    )
+    return _is_googlenet(config) and leaves_auxiliary_out(config) is None
+
+
+def leaves_auxiliary_out(config: PretrainConfig) -> str | None:
+    """Say why GoogLeNet is trained without its auxiliary classifiers; None where nothing is."""
+    if not _is_googlenet(config):
+        return None
+    if config.image_size < SMALLEST_WITH_AUXILIARY:
+        need = f"they need --image-size {SMALLEST_WITH_AUXILIARY} or more"
+    elif config.grow_from not in (None, config.image_size):
+        need = "they fit one size of views: leave --grow-from out to have them"
+    else:
+        return None
+    return f"googlenet is trained without its auxiliary classifiers: {need}"
+
+
+def _is_googlenet(config: PretrainConfig) -> bool:
+    return find_backbone(config.backbone).classic == "googlenet"
 
 
 def _network(config: PretrainConfig, side: int, n_classes: int) -> keras.Model:

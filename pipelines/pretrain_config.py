@@ -1,5 +1,6 @@
 """The settings of a pretraining, checked before Keras is imported or a picture is read."""
 
+import contextlib
 import dataclasses
 import os
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from tl.zoo.backbones import find_backbone
 RECIPES = tuple(
     name for name in get_args(get_type_hints(AugmentConfig)["recipe"]) if name != "auto"
 )
+LARGEST_SIDE = 2048  # as of `tl finetune`
 BESIDE_TRAINING = ("output", "checkpoint", "keep", "licence")
 """Settings that may change when a training goes on."""
 
@@ -65,14 +67,16 @@ class PretrainConfig:
     licence: str = "not stated"
 
     def __post_init__(self) -> None:
-        if self.epochs < 1 or self.batch_size < 1:
-            raise ConfigError("epochs and batch size must be 1 or more")
+        for option, count in (("--epochs", self.epochs), ("--batch-size", self.batch_size)):
+            if count < 1:
+                raise ConfigError(f"{option} {count}: give 1 or more")
         if not 0 < self.learning_rate <= 10:  # no number is neither
             raise ConfigError(
                 f"--learning-rate {self.learning_rate}: give a rate above 0, at most 10"
             )
-        if not 0 <= self.label_smoothing < 1 or not 0 <= self.ema < 1:
-            raise ConfigError("label smoothing and the momentum of the average are 0 to below 1")
+        for option, share in (("--label-smoothing", self.label_smoothing), ("--ema", self.ema)):
+            if not 0 <= share < 1:
+                raise ConfigError(f"{option} {share}: give 0 to below 1")
         if not 0 <= self.seed < 2**31:
             raise ConfigError(f"--seed {self.seed}: give 0 to {2**31 - 1}")
         if self.recipe not in RECIPES:
@@ -81,6 +85,8 @@ class PretrainConfig:
             )
         row = find_backbone(self.backbone)
         row.check_size((self.image_size, self.image_size))
+        if self.image_size > LARGEST_SIDE:
+            raise ConfigError(f"--image-size {self.image_size}: give {LARGEST_SIDE} or less")
         lowest = max(8, row.minimum_size)
         if self.grow_from is not None and not lowest <= self.grow_from <= self.image_size:
             raise ConfigError(
@@ -95,12 +101,13 @@ class PretrainConfig:
             raise ConfigError(f"--output {self.output} is a folder; give a file in it")
 
     def check_folders(self) -> None:
-        """Refuse folders that cannot be written before hours are spent.
+        """Refuse folders that cannot be written before hours are spent; none is left behind.
 
         Raises:
             ConfigError: which, and why.
         """
         for option, folder in (("--output", self.output.parent), ("--checkpoint", self.checkpoint)):
+            missing = [one for one in (folder, *folder.parents) if not one.exists()]
             try:
                 folder.mkdir(parents=True, exist_ok=True)
                 if not os.access(folder, os.W_OK | os.X_OK):
@@ -110,6 +117,10 @@ class PretrainConfig:
                     f"{option}: nothing can be written in {folder} ({error.strerror or error}). "
                     "Give a place on a disk that you may write to"
                 ) from error
+            finally:
+                for one in missing:
+                    with contextlib.suppress(OSError):  # it was not made
+                        one.rmdir()
 
     def of_training(self) -> dict[str, Any]:
         """Return the settings that a training has to go on with, as JSON keeps them."""

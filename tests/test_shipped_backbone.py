@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from tl.download import file_digest
+
 PRETRAINED = Path(__file__).parents[1] / "tl" / "zoo" / "pretrained"
 FLOWERS = Path(__file__).parents[2] / "shared" / "data" / "flower_photos"
 
@@ -17,6 +19,7 @@ def test_shipped_weights_have_at_most_two_megabytes_and_a_provenance() -> None:
     assert {"data_fingerprint", "data_licence", "config", "versions", "date",
             "held_out_accuracy"} <= set(facts)  # fmt: skip
     assert facts["config"]["seed"] == 0
+    assert facts["sha256"] == file_digest(PRETRAINED / "tl_small.npz", "sha256")
     assert not any(str(value).startswith("/") for value in facts["config"].values())
 
 

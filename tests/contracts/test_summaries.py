@@ -4,8 +4,11 @@ The default run takes one row of each way to be built; `-m slow` takes the large
 `-m soak` them all.
 """
 
+import functools
 import gc
+import re
 from collections.abc import Iterator
+from pathlib import Path
 
 import keras
 import pytest
@@ -19,6 +22,17 @@ QUICK = ("tl_small", "mobilenet_v3_small", "efficientnet_b0", "vgg16", "convnext
          "allconv")  # fmt: skip
 LARGE = ("efficientnet_v2_l", "convnext_xlarge", "nasnet_large", "inception_resnet_v2", "resnet152",
          "inception_v4", "densenet201", "xception", "resnext50")  # fmt: skip
+
+
+@functools.cache
+def _in_the_documentation() -> dict[str, tuple[float, float]]:
+    """Millions of parameters and of multiply-adds by name, of the measured table."""
+    page = Path(__file__).parents[2] / "docs" / "summary.md"
+    rows = re.findall(r"^\| `(\S+)` \| \d+ \| ([\d.,]+) \| ([\d,]+) \|", page.read_text(), re.M)
+    return {
+        name: (float(millions.replace(",", "")), float(multiply_adds.replace(",", "")))
+        for name, millions, multiply_adds in rows
+    }
 
 
 @pytest.fixture(autouse=True)
@@ -50,6 +64,9 @@ def test_backbone_is_described_as_it_is(name: str) -> None:
     assert last is not None, "what a layer sees is known to the end"
     assert last.whole
     assert f"{whole.network.parameters.total:,}" in network_page(whole)
+    millions, multiply_adds = _in_the_documentation()[name]
+    assert millions == pytest.approx(whole.network.parameters.total / 1e6, abs=0.0051)
+    assert multiply_adds == pytest.approx(whole.network.multiply_adds / 1e6, abs=0.51)
 
 
 @pytest.mark.slow

@@ -155,9 +155,12 @@ def test_views_grow_in_three_steps(
             {"grow_from": 64},
             "--grow-from 64: give a side of 32, which is the least .* to --image-size 32",
         ),
-        ({"label_smoothing": 1.0}, "0 to below 1"),
-        ({"ema": -0.1}, "0 to below 1"),
-        ({"epochs": 0}, "1 or more"),
+        ({"label_smoothing": 1.0}, "--label-smoothing 1.0: give 0 to below 1"),
+        ({"label_smoothing": float("nan")}, "--label-smoothing nan: give 0 to below 1"),
+        ({"ema": -0.1}, "--ema -0.1: give 0 to below 1"),
+        ({"epochs": 0}, "--epochs 0: give 1 or more"),
+        ({"batch_size": -1}, "--batch-size -1: give 1 or more"),
+        ({"image_size": 999_999_999}, "--image-size 999999999: give 2048 or less"),
         ({"learning_rate": 0.0}, "--learning-rate 0.0: give a rate above 0"),
         ({"learning_rate": -1.0}, "--learning-rate -1.0"),
         ({"learning_rate": float("nan")}, "--learning-rate nan"),
@@ -209,7 +212,21 @@ def test_more_pictures_a_batch_than_there_are_is_refused(pictures: Path, tmp_pat
         ConfigError, match=r"--batch-size 128 is more than the 32 training pictures"
     ):
         pipelines.pretrain.pretrain(chosen, Silent(), "")
-    assert not (tmp_path / "x.npz").exists()
+    assert list(tmp_path.iterdir()) == []  # folders are tried and taken away
+
+
+def test_no_checkpoint_that_can_be_read_is_said(
+    pictures: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    import pipelines.pretrain
+
+    chosen = config(pictures, tmp_path, "x")
+    chosen.checkpoint.mkdir()
+    (chosen.checkpoint / "checkpoint-00000001-0123456789abcdef.npz").write_bytes(b"cut off")
+
+    assert pipelines.pretrain._checkpoint(chosen, pipelines.pretrain._read(chosen)) is None
+    assert "is damaged" in caplog.text
+    assert "no checkpoint that can be read: training begins anew" in caplog.text
 
 
 def test_layers_that_are_not_trained_cannot_be_kept(pictures: Path, tmp_path: Path) -> None:
@@ -341,6 +358,7 @@ def test_googlenet_is_trained_with_its_auxiliary_classifiers_and_written_without
     (model,) = trained
     assert isinstance(model, AuxiliaryModel)
     assert set(model.output) == {"logits", "auxiliary_1", "auxiliary_2"}
+    assert json.loads(done.provenance.read_text())["auxiliary_classifiers"] is True
     with np.load(done.weights) as arrays:
         assert not any("auxiliary" in key for key in arrays)
     load_backbone_weights(build_backbone(find_backbone("googlenet:normalisation=none")),
@@ -348,21 +366,25 @@ def test_googlenet_is_trained_with_its_auxiliary_classifiers_and_written_without
 
 
 @pytest.mark.parametrize(
-    ("changes", "expected"),
+    ("changes", "expected", "why"),
     [
-        ({"backbone": "googlenet", "image_size": 65}, True),
-        ({"backbone": "googlenet", "image_size": 96, "grow_from": 96}, True),
-        ({"backbone": "googlenet", "image_size": 64}, False),
-        ({"backbone": "googlenet", "image_size": 96, "grow_from": 72}, False),
-        ({"backbone": "resnet18", "image_size": 96}, False),
+        ({"backbone": "googlenet", "image_size": 65}, True, None),
+        ({"backbone": "googlenet", "image_size": 96, "grow_from": 96}, True, None),
+        ({"backbone": "googlenet", "image_size": 64}, False, "they need --image-size 65 or more"),
+        ({"backbone": "googlenet", "image_size": 96, "grow_from": 72}, False, "leave --grow-from"),
+        ({"backbone": "resnet18", "image_size": 96}, False, None),
     ],
 )
 def test_auxiliary_classifiers_are_those_of_googlenet_at_one_size(
-    changes: Any, expected: bool, tmp_path: Path
+    changes: Any, expected: bool, why: str | None, tmp_path: Path
 ) -> None:
-    from pipelines.pretrain import uses_auxiliary
+    from pipelines.pretrain import leaves_auxiliary_out, uses_auxiliary
 
-    assert uses_auxiliary(config(tmp_path, tmp_path, "x", **changes)) == expected
+    chosen = config(tmp_path, tmp_path, "x", **changes)
+    assert uses_auxiliary(chosen) == expected
+    said = leaves_auxiliary_out(chosen)
+    assert (said is None) == (why is None)
+    assert why is None or why in str(said)
 
 
 def test_top_5_is_of_the_five_highest_scores() -> None:

@@ -1,5 +1,6 @@
 """The `tl` command: subcommands loaded when they are called, errors as one line."""
 
+import errno
 import importlib
 import logging
 import os
@@ -110,9 +111,23 @@ def main(arguments: Sequence[str] | None = None) -> None:
         _complain("stopped by Ctrl-C")
         sys.exit(1)
     except BrokenPipeError:  # the reader of a pipe went away, as `| head` does
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _forget_output()
+        sys.exit(1)
+    except OSError as error:
+        if error.errno != errno.ENOSPC or "--debug" in words:
+            raise
+        _complain(
+            f"the disk of {error.filename or 'the file that the output goes to'} is full; make "
+            "room and type the command again"
+        )
+        _forget_output()
         sys.exit(1)
     sys.exit(status if isinstance(status, int) else 0)
+
+
+def _forget_output() -> None:
+    """Let Python write what is left of the output to nowhere, when it ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _complain(message: str) -> None:

@@ -69,9 +69,12 @@ def pretrain(
     from tl.cli.quiet import start_keras
 
     start_keras()
+    from pipelines.pretrain import leaves_auxiliary_out
     from pipelines.pretrain import pretrain as run
     from tl.cli.progress import progress_listener
 
+    if why := leaves_auxiliary_out(config):
+        click.echo(why, err=True)
     result = run(config, progress_listener(), "tl " + shlex.join(sys.argv[1:]))
     click.echo(
         f"{result.weights}  held-out accuracy {result.accuracy:.4f}, top-5 {result.top_5:.4f}  "

@@ -65,10 +65,11 @@ def fetch(
     other machine, name the folder with TL_WEIGHTS_DIR.
     """
     from tl.zoo.backbones import find_backbone
-    from tl.zoo.download import difference, download
+    from tl.zoo.download import Unreachable, difference, download
     from tl.zoo.inventory import licence_of
-    from tl.zoo.weights import keras_cache, unpublished
+    from tl.zoo.weights import keras_cache, unpublished, weights_folders
 
+    weights_folders(os.environ)  # which a run would refuse, if it is none
     rows = [find_backbone(name) for name in backbones]
     place = folder or keras_cache(os.environ)
     for row in rows:
@@ -80,11 +81,17 @@ def fetch(
         if path.is_file() and difference(path, file) is None:
             click.echo(f"here already  {path}")
             continue
-        path = download(
-            file,
-            place,
-            on_kept=lambda kept: click.echo(f"kept aside  what had this name, as {kept}"),
-        )
+        try:
+            path = download(
+                file,
+                place,
+                on_kept=lambda kept: click.echo(f"kept aside  what had this name, as {kept}"),
+            )
+        except Unreachable as error:
+            raise WeightsError(
+                f"{error}. Try again where there is a network; --to FOLDER puts it into a folder "
+                "to carry here and to name with TL_WEIGHTS_DIR"
+            ) from error
         click.echo(f"fetched  {path}  {path.stat().st_size / 1e6:.1f} MB, {licence_of(row)}")
 
 
@@ -92,7 +99,9 @@ def fetch(
 @click.argument("file", required=False, type=click.Path(path_type=Path))
 @click.option("--backbone", help="Compare FILE with this backbone, layer by layer.")
 def verify(file: Path | None, backbone: str | None) -> None:
-    """Compare files with the digests that Keras knows; exit 1 where one is altered or damaged.
+    """Compare files with the digests that are known; exit 1 where one is altered or damaged.
+
+    Keras has those of its files, and what `tl pretrain` writes beside a file that of this one.
 
     Without FILE all that `tl weights list` finds. With --backbone, say of each layer whether a run
     would take what FILE, or the folder of a run, has for it.
@@ -109,17 +118,21 @@ def verify(file: Path | None, backbone: str | None) -> None:
     found = list(inventory(only=None if file is None else _present(file)))
     if file is not None and not found:
         raise ConfigError(
-            f"{file} has no name that Keras publishes weights under, or lies in no folder that is "
-            "searched: there is nothing to compare it with. --backbone NAME compares its layers"
+            f"{file} has no name that Keras publishes weights under: nothing is known to compare "
+            "it with. --backbone NAME compares its layers"
         )
     for one in found:
         click.echo(f"{one.state:<22}  {one.backbone:<22}  {one.path}")
     if altered := [one for one in found if one.state in ("altered", "damaged")]:
         first = altered[0]
-        command = fetch_command(find_backbone(first.backbone), first.path)
+        advice = "copy it again from where it was made, or take it away"
+        if first.kind == "imagenet":
+            command = fetch_command(find_backbone(first.backbone), first.path)
+            advice = f"`{command}` keeps it aside and downloads it anew"
+        elif first.kind == "tl":
+            advice = "install tl anew"
         raise WeightsError(
-            f"{counted(len(altered), 'file')} not as published, the first {first.path}: "
-            f"`{command}` keeps it aside and downloads it anew"
+            f"{counted(len(altered), 'file')} altered or damaged, the first {first.path}: {advice}"
         )
 
 
@@ -142,16 +155,22 @@ def _compare(file: Path, name: str) -> None:
     start_keras()
     from tl.zoo.build import build_backbone
     from tl.zoo.load import compare_layers
+    from tl.zoo.provenance import refuse_other_form
 
-    matches, others = compare_layers(build_backbone(row), file)
-    for one in matches:
+    found = compare_layers(build_backbone(row), file)
+    for one in found.layers:
         click.echo(f"{one.layer:<32}  {one.fault or 'fits'}")
-    for layer in others:
-        click.echo(f"{layer:<32}  only in the file")
-    fitting = sum(one.fits for one in matches)
-    click.echo(f"{fitting} of {counted(len(matches), 'layer')} fit; {len(others)} only in the file")
-    if fitting < len(matches):
+    for layer in found.others:
+        between = ", between layers of the network" if layer in found.foreign else ""
+        click.echo(f"{layer:<32}  only in the file{between}")
+    fitting = sum(one.fits for one in found.layers)
+    click.echo(
+        f"{fitting} of {counted(len(found.layers), 'layer')} fit; {len(found.others)} only in the "
+        f"file{': it is of a larger network' if found.foreign else ''}"
+    )
+    if fitting < len(found.layers) or found.foreign:
         sys.exit(1)
+    refuse_other_form(row.name, file)
 
 
 @weights.command()
@@ -160,6 +179,7 @@ def _compare(file: Path, name: str) -> None:
 def path(backbone: str, image_size: int | None) -> None:
     """Print the file that a run of BACKBONE would take, without the network."""
     from tl.zoo.backbones import find_backbone
+    from tl.zoo.weight_files import open_layers
     from tl.zoo.weights import local_weights, unpublished
 
     row = find_backbone(backbone)
@@ -171,6 +191,10 @@ def path(backbone: str, image_size: int | None) -> None:
             f"no weights of {row.name} are on this machine; `tl weights fetch {row.name}` gets "
             "what Keras publishes, `tl weights list` shows what is here"
         )
+    assert found.path is not None
+    if row.weights_files is None:  # those of Keras are compared with what was published
+        with open_layers(found.path):
+            pass
     click.echo(str(found.path))
 
 

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from tl.errors import ConfigError, nearest
 from tl.zoo import published
-from tl.zoo.classic.style import PAPER_STYLES, Style, restyled
+from tl.zoo.classic.style import PAPER_STYLES, Style, has_dropout, restyled
 from tl.zoo.published import PublishedFile, PublishedPair
 
 Preprocessing = Literal["tf", "tf_128", "caffe", "torch", "inside"]
@@ -135,10 +135,15 @@ def with_options(row: Backbone, text: str) -> Backbone:
     style: dict[str, Any] = {}
     arguments = dict(row.arguments)
     known = {**asdict(PAPER_STYLES[row.classic]), **arguments}
+    seen: set[str] = set()
     for pair in text.split(","):
         key, _, value = (part.strip() for part in pair.partition("="))
         if key not in known:
-            raise ConfigError(f"{row.name} has no option '{key}'; {nearest(key, known)}")
+            valid = [one for one in known if one != "dropout" or has_dropout(row.classic)]
+            raise ConfigError(f"{row.name} has no option '{key}'; {nearest(key, valid)}")
+        if key in seen:
+            raise ConfigError(f"{row.name} is given '{key}' twice; give it once")
+        seen.add(key)
         (arguments if key in arguments else style)[key] = _read_option(key, value, known[key])
     if row.classic == "alexnet" and arguments["groups"] not in (1, 2):
         raise ConfigError(f"alexnet has 1 group or the 2 of its paper, not {arguments['groups']}")
@@ -161,7 +166,8 @@ def _read_option(key: str, value: str, example: float | bool | str) -> float | b
     try:
         return type(example)(value)
     except ValueError:
-        raise ConfigError(f"{key}={value}: give a number") from None
+        kind = "a whole number" if isinstance(example, int) else "a number"
+        raise ConfigError(f"{key}={value}: give {kind}") from None
 
 
 def _row(

@@ -20,6 +20,7 @@ from tl.zoo.classic.resnet import plain34, resnet18, resnet34, resnext50
 from tl.zoo.classic.zfnet import zfnet
 from tl.zoo.load import load_backbone_weights
 from tl.zoo.preprocessing import IMAGENET_MEAN, IMAGENET_STDDEV, scale_pixels
+from tl.zoo.provenance import refuse_other_form
 from tl.zoo.weights import Weights
 
 CLASSICS: Mapping[str, Callable[..., Any]] = {
@@ -60,6 +61,8 @@ def build_backbone(
     # Without options: TensorFlow allows no ':' or '=' in the name of a scope.
     model = keras.Model(images, features(pooled), name=backbone.name.partition(":")[0])
     if weights is not None and weights.path is not None:
+        if not weights.partial:
+            refuse_other_form(backbone.name, weights.path)
         load_backbone_weights(model, weights.path, partial=weights.partial)
     return model
 

@@ -4,6 +4,7 @@ Receives a published file and a folder, gives the path. Keras' download waits fo
 network that drops packets.
 """
 
+import contextlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -22,6 +23,10 @@ from tl.zoo.published import PublishedFile
 
 _LEFT_BEHIND_S = 24 * 3600.0
 """A hidden file that nobody has written to for so long belongs to a process that was killed."""
+
+
+class Unreachable(WeightsError):
+    """The server gave no answer, a refusal, or half a file."""
 
 
 def difference(path: Path, file: PublishedFile) -> str | None:
@@ -68,7 +73,7 @@ def check_offered(file: PublishedFile) -> None:
     try:
         check_answer(file.url)
     except FETCH_ERRORS as error:
-        raise WeightsError(f"cannot download {file.url}: {fetch_fault(error)}") from error
+        raise Unreachable(f"cannot download {file.url}: {fetch_fault(error)}") from error
 
 
 def download(
@@ -92,10 +97,18 @@ def download(
         The path of the file in the folder.
 
     Raises:
-        WeightsError: no answer, a refusal, a cut connection, or a file of another digest; such a
-            file is kept beside its place with the suffix ``.refused``, which replaces no other.
+        Unreachable: no answer, a refusal, a cut connection.
+        WeightsError: a folder that cannot be made, or a file of another digest; such a file is kept
+            beside its place with the suffix ``.refused``, which replaces no other.
     """
     target = folder / file.name
+    is_new = not folder.exists()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise WeightsError(
+            f"{folder} cannot be made a folder ({error.strerror or error}); name another"
+        ) from error
     remove_leftovers(target, older_than_s=_LEFT_BEHIND_S)
     try:
         with written_aside(target) as aside:
@@ -109,5 +122,8 @@ def download(
             if target.is_file() and difference(target, file):
                 on_kept(keep_aside(target, target))
     except FETCH_ERRORS as error:
-        raise WeightsError(f"cannot download {file.url}: {fetch_fault(error)}") from error
+        if is_new:
+            with contextlib.suppress(OSError):  # something lies in it
+                folder.rmdir()
+        raise Unreachable(f"cannot download {file.url}: {fetch_fault(error)}") from error
     return target

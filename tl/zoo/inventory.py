@@ -1,6 +1,5 @@
 """The files of pretrained weights on this machine: whose they are, and whether as published."""
 
-import json
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -11,13 +10,16 @@ from tl.download import file_digest
 from tl.errors import ConfigError, WeightsError
 from tl.zoo.backbones import BACKBONES, Backbone, find_backbone
 from tl.zoo.download import difference
+from tl.zoo.provenance import provenance_of
 from tl.zoo.published import PublishedFile
+from tl.zoo.weight_files import open_layers
 from tl.zoo.weights import own_weights, shipped_weights, weights_folders
 
-State = Literal["as published", "altered", "damaged", "no digest is published", "own"]
+State = Literal[
+    "as published", "altered", "damaged", "no digest is published", "as recorded", "own"
+]
 
 NOT_STATED = "not stated by Keras"
-_PROVENANCE_BYTES = 1 << 20
 _LICENCES = {
     "VGG": "CC BY 4.0 (VGG, Oxford)",
     "ResNet50": "MIT (Kaiming He)",
@@ -40,7 +42,8 @@ class WeightsFile:
         backbone: whose weights it holds.
         kind: ``imagenet``, ``tl`` (shipped), or ``own``, as `tl pretrain` writes it.
         size: in bytes.
-        state: whether it is what was published.
+        state: whether it is what was published; of shipped and own ones, what the provenance beside
+            it has the hash of (``as recorded``), and else whether it can be read as weights.
         licence: of published ones, as Keras states it; of own ones, as `tl pretrain` was told.
         source: its address, or in words where it has none.
         sha256: hex digest of the file here.
@@ -64,16 +67,17 @@ def inventory(
     """Give the files of weights that tl finds by itself, backbone by backbone; each is read whole.
 
     Args:
-        only: this file, where it is one of them.
+        only: this file, where it is one of them, or elsewhere has a name that Keras publishes.
         environ: environment variables; TL_WEIGHTS_DIR and KERAS_HOME are read.
 
     Raises:
         ConfigError: TL_WEIGHTS_DIR is no folder.
         WeightsError: a file that cannot be read.
     """
-    for backbone, path, published in _places(environ):
-        if only is not None and not path.samefile(only):
-            continue
+    places = list(_places(environ))
+    if only is not None:
+        places = [one for one in places if one[1].samefile(only)] or _by_name(only)
+    for backbone, path, published in places:
         try:
             yield _described(backbone, path, published)
         except OSError as error:
@@ -99,6 +103,15 @@ def _places(
                     yield backbone, path, published
 
 
+def _by_name(path: Path) -> list[tuple[Backbone, Path, PublishedFile | None]]:
+    """Return whose published file a path is by its name, wherever it lies."""
+    for backbone in BACKBONES.values():
+        for published in backbone.all_published_files():
+            if published.name == path.name:
+                return [(backbone, path, published)]
+    return []
+
+
 def _own_files(folders: list[Path], environ: Mapping[str, str]) -> list[tuple[Backbone, Path]]:
     """Return what bears a backbone's name, options included, in the folder TL_WEIGHTS_DIR."""
     found = []
@@ -121,31 +134,23 @@ def _described(backbone: Backbone, path: Path, published: PublishedFile | None) 
             source=published.url, sha256=sha256, digest=published.digest,
         )  # fmt: skip
     shipped = path == shipped_weights(backbone)
-    licence = "as tl (docs/pretrain.md)" if shipped else stated_licence(path) or "yours"
+    stated = provenance_of(path)
+    licence = "as tl (docs/pretrain.md)" if shipped else stated.licence or "yours"
     return WeightsFile(
         path=path, backbone=backbone.name, kind="tl" if shipped else "own", size=size,
-        state="own", licence=licence, source="comes with tl" if shipped else "yours",
-        sha256=sha256, digest=None,
+        state=_own_state(path, sha256, stated.sha256), licence=licence,
+        source="comes with tl" if shipped else "yours", sha256=sha256, digest=None,
     )  # fmt: skip
 
 
-def stated_licence(path: Path) -> str | None:
-    """Return the licence of the pictures in the provenance that `tl pretrain` puts beside a file.
-
-    Anybody may have written it: what is no short line of text is passed over.
-    """
-    provenance = path.with_suffix(".json")
-    if not provenance.is_file():
-        return None
+def _own_state(path: Path, sha256: str, recorded: str | None) -> State:
+    if recorded is not None:
+        return "as recorded" if recorded == sha256 else "altered"
     try:
-        with provenance.open("rb") as file:
-            facts = json.loads(file.read(_PROVENANCE_BYTES))
-    except (OSError, ValueError, RecursionError):
-        return None
-    licence = facts.get("data_licence") if isinstance(facts, dict) else None
-    if not isinstance(licence, str) or not licence.isprintable() or len(licence) > 80:
-        return None
-    return licence.strip() or None
+        with open_layers(path):
+            return "own"
+    except WeightsError:
+        return "damaged"
 
 
 def published_state(path: Path, published: PublishedFile) -> State:

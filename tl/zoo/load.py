@@ -63,7 +63,32 @@ class _Matched:
     values: Arrays | None
 
 
-def compare_layers(model: keras.Model, path: Path) -> tuple[list[LayerMatch], list[str]]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileMatch:
+    """A network beside a file of weights.
+
+    Attributes:
+        layers: of the network.
+        others: layers that only the file has.
+        foreign: those of them that make the file another network's: convolutions that do not
+            follow all those of the network.
+    """
+
+    layers: tuple[LayerMatch, ...]
+    others: tuple[str, ...]
+    foreign: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Contents:
+    """Names of a file's layers: all, those not read, and what is foreign of these."""
+
+    names: tuple[str, ...]
+    others: tuple[str, ...]
+    foreign: tuple[str, ...]
+
+
+def compare_layers(model: keras.Model, path: Path) -> FileMatch:
     """Return each layer of a backbone beside what a file has for it, and what else is in there.
 
     The answer is what `load_backbone_weights` goes by; nothing is assigned.
@@ -71,8 +96,12 @@ def compare_layers(model: keras.Model, path: Path) -> tuple[list[LayerMatch], li
     Raises:
         WeightsError: unreadable.
     """
-    matched, others, _ = _matched(model, path)
-    return [one.match for one in matched], others
+    matched, contents = _matched(model, path)
+    return FileMatch(
+        layers=tuple(one.match for one in matched),
+        others=contents.others,
+        foreign=contents.foreign,
+    )
 
 
 def load_backbone_weights(model: keras.Model, path: Path, *, partial: bool = False) -> None:
@@ -80,9 +109,10 @@ def load_backbone_weights(model: keras.Model, path: Path, *, partial: bool = Fal
 
     Layers are matched by name. Layers that Keras numbered itself (``conv2d_12``) are matched by
     their order among those of their class, since the numbers depend on what else the process had
-    built. Files whose layers are named otherwise throughout are matched by position if every
-    shape agrees, as Keras does for the files it publishes. Layers the model does not have (a
-    top) are ignored.
+    built. A file that lacks one of these names is matched by class and order, else by position, if
+    every shape agrees then, as Keras does for the files it publishes. What the file has beyond the last of
+    them (a top, or the rest of a network that the model is the beginning of) is ignored;
+    convolutions between them make the file that of a larger network, such as VGG-19's for VGG-16.
 
     Args:
         model: a backbone of ``build_backbone``.
@@ -92,10 +122,17 @@ def load_backbone_weights(model: keras.Model, path: Path, *, partial: bool = Fal
     Raises:
         WeightsError: unreadable, or weights of another network; the model is unchanged.
     """
-    matched, _, names = _matched(model, path)
+    matched, contents = _matched(model, path)
     faulty = [one for one in matched if one.values is None]
     if faulty and not partial:
-        raise _misfit(faulty, len(matched), names, path)
+        raise _misfit(faulty, len(matched), contents.names, path)
+    if contents.foreign and not partial:
+        raise WeightsError(
+            f"{path} holds a larger network: {len(contents.foreign)} of its convolutions lie "
+            f"between those that {model.name} has, the first '{contents.foreign[0]}'. Pass the "
+            "weights of this backbone, or choose the backbone that they belong to; --set "
+            "model.partial_weights=true begins with the layers that fit."
+        )
     if len(faulty) == len(matched):
         raise WeightsError(
             f"{path} has nothing for this network: none of its {len(matched)} layers with weights "
@@ -112,15 +149,40 @@ def load_backbone_weights(model: keras.Model, path: Path, *, partial: bool = Fal
         )  # fmt: skip
 
 
-def _matched(model: keras.Model, path: Path) -> tuple[list[_Matched], list[str], list[str]]:
-    """Return every slot with what the file has for it, the file's other layers, and all of them."""
+def _matched(model: keras.Model, path: Path) -> tuple[list[_Matched], _Contents]:
+    """Return every slot with what the file has for it, and what the file has."""
     slots = list(_slots(model))
     with open_layers(path) as layers:
         layers = {name: one for name, one in layers.items() if not _is_input_statistic(name)}
         names = _chosen_names(slots, layers)
         matched = [_compared(s, layers.get(n)) for s, n in zip(slots, names, strict=True)]
     taken = set(names)
-    return matched, [name for name in layers if name not in taken], list(layers)
+    contents = _Contents(
+        names=tuple(layers),
+        others=tuple(name for name in layers if name not in taken),
+        foreign=tuple(_foreign(layers, taken)),
+    )
+    return matched, contents
+
+
+def _foreign(layers: StoredLayers, taken: set[str]) -> Iterator[str]:
+    """Give the convolutions of a file that stand before the last one that is taken.
+
+    Every kind of file keeps the order of the model among layers of one class, and no other: full
+    and depthwise convolutions are looked at apart, by their shapes.
+    """
+    for is_of_class in (_is_convolution, _is_depthwise):
+        names = [name for name, arrays in layers.items() if is_of_class(arrays)]
+        last = max((place for place, name in enumerate(names) if name in taken), default=-1)
+        yield from (name for name in names[: last + 1] if name not in taken)
+
+
+def _is_convolution(arrays: tuple[StoredArray, ...]) -> bool:
+    return bool(arrays) and len(arrays[0].shape) == 4 and arrays[0].shape[-1] != 1
+
+
+def _is_depthwise(arrays: tuple[StoredArray, ...]) -> bool:
+    return bool(arrays) and len(arrays[0].shape) == 4 and arrays[0].shape[-1] == 1
 
 
 def _compared(slot: _Slot, stored: tuple[StoredArray, ...] | None) -> _Matched:
@@ -151,7 +213,7 @@ def _declared_fault(slot: _Slot, stored: tuple[StoredArray, ...]) -> str | None:
     return None
 
 
-def _misfit(faulty: list[_Matched], count: int, names: list[str], path: Path) -> WeightsError:
+def _misfit(faulty: list[_Matched], count: int, names: tuple[str, ...], path: Path) -> WeightsError:
     """Return the error of a file that does not fit: what it has wrong, else what it lacks."""
     one = next((one for one in faulty if one.match.found is not None), None)
     if one is None:

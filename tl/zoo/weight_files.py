@@ -150,7 +150,7 @@ def _hdf5_layers(opened: h5py.File) -> StoredLayers:
     layer_names = _name_list(root, "layer_names")
     if layer_names:
         return dict(_legacy_layers(root, layer_names))
-    return dict(_keras3_layers(opened))
+    return dict(_keras3_layers(opened, set()))
 
 
 def _name_list(group: h5py.Group, attribute: str) -> list[str]:
@@ -182,8 +182,14 @@ def _legacy_layers(
                 yield leaf or layer_name, tuple(arrays)
 
 
-def _keras3_layers(group: h5py.Group) -> Iterator[tuple[str, tuple[StoredArray, ...]]]:
+def _keras3_layers(
+    group: h5py.Group, seen: set[int]
+) -> Iterator[tuple[str, tuple[StoredArray, ...]]]:
     """Walk the groups of Keras 3, whose paths count layers by class (conv2d, conv2d_1, ...)."""
+    place = h5py.h5o.get_info(group.id).addr
+    if place in seen:  # fifty groups that each have two names would be walked 2^50 times
+        raise ValueError(f"{group.name!r} has several names, which Keras does not write")
+    seen.add(place)
     for key in sorted(group, key=_numbered):
         child = _child(group, key)
         # The optimizer's slots have the shapes of the weights; they are not weights.
@@ -197,7 +203,7 @@ def _keras3_layers(group: h5py.Group) -> Iterator[tuple[str, tuple[StoredArray, 
                 recorded = child.attrs.get("name", group.name.rpartition("/")[2])
                 yield str(recorded), arrays
         else:
-            yield from _keras3_layers(child)
+            yield from _keras3_layers(child, seen)
 
 
 def _numbered(name: str) -> tuple[str, int]:

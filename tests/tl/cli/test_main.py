@@ -108,6 +108,17 @@ def test_debug_shows_the_traceback(capsys: pytest.CaptureFixture[str]) -> None:
         main(["--debug", "finetune", "--dataset", "/nowhere"])
 
 
+def test_full_disk_of_what_is_printed_to_is_one_line() -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "tl.cli", "summary", "lenet5", "--json"],
+            stdout=full, stderr=subprocess.PIPE, text=True, check=False,
+        )  # fmt: skip
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].startswith("error: the disk of the file that the output")
+    assert "Traceback" not in done.stderr
+
+
 def test_version_is_told(tl: Run) -> None:
     import importlib.metadata
 

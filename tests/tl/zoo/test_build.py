@@ -132,6 +132,6 @@ def test_shipped_backbone_pools_its_blocks_by_mean_and_standard_deviation() -> N
     )(PIXELS.astype("float32"))
 
     expected = [np.mean(one, axis=(1, 2)) for one in maps]
-    expected += [np.sqrt(np.var(one, axis=(1, 2)) + 1e-5) for one in maps]
+    expected += [np.sqrt(np.var(one, axis=(1, 2)) + 1e-3) for one in maps]
 
     np.testing.assert_allclose(features(model), np.concatenate(expected, axis=1), atol=1e-5)

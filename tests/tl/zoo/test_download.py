@@ -9,7 +9,7 @@ import pytest
 
 from tl.errors import WeightsError
 from tl.written_aside import written_aside
-from tl.zoo.download import download
+from tl.zoo.download import Unreachable, download
 from tl.zoo.published import PublishedFile
 
 from .conftest import ServeWeights, hdf5
@@ -141,7 +141,7 @@ def test_two_processes_that_download_at_once_both_have_the_whole_file(
     content = CONTENT[:8] + bytes(20_000_000)
     url, digest = serve(content), hashlib.md5(content).hexdigest()
     script = (
-        "import sys, pathlib; from tl.zoo.download import download; "
+        "import sys, pathlib; from tl.zoo.download import Unreachable, download; "
         "from tl.zoo.published import PublishedFile; "
         "f = PublishedFile(name='weights.h5', url=sys.argv[1], digest=sys.argv[2]); "
         "print(download(f, pathlib.Path(sys.argv[3])).stat().st_size)"
@@ -185,5 +185,11 @@ def test_server_silent_before_the_first_byte_ends_with_a_read_time_out(
 def test_folder_that_cannot_be_made_is_named(serve: ServeWeights, tmp_path: Path) -> None:
     (tmp_path / "models").write_text("a file where a folder should be")
 
-    with pytest.raises(WeightsError, match="models"):
+    with pytest.raises(WeightsError, match="models cannot be made a folder .File exists.; name"):
         download(published(serve(CONTENT)), tmp_path / "models")
+
+
+def test_no_folder_is_left_where_nothing_came(closed_url: str, tmp_path: Path) -> None:
+    with pytest.raises(Unreachable):
+        download(published(closed_url), tmp_path / "models")
+    assert list(tmp_path.iterdir()) == []

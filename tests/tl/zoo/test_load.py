@@ -185,7 +185,7 @@ def test_shapes_are_compared_before_anything_is_read(tmp_path: Path, ending: str
             np.lib.format.write_array_header_1_0(member, header)
     assert path.stat().st_size < 10_000
 
-    matches, _ = compare_layers(model, path)
+    matches = compare_layers(model, path).layers
 
     fault = "1000000x1000000x3 in place of 5x5x3x6, 6"
     assert [one.fault for one in matches] == [fault, "missing", "missing"]
@@ -209,7 +209,7 @@ def test_what_verify_says_is_what_a_run_does(
     arrays = kernels_and_biases(model)
     np.savez(path, **{**arrays, "c1/kernel": make(arrays["c1/kernel"])})
 
-    matches, _ = compare_layers(model, path)
+    matches = compare_layers(model, path).layers
 
     assert [one.layer for one in matches if not one.fits] == ["c1"]
     assert str(matches[0].fault).startswith(fault)
@@ -218,9 +218,51 @@ def test_what_verify_says_is_what_a_run_does(
 
 
 def test_renamed_layers_fit_where_a_run_takes_them(renamed: tuple[keras.Model, Path]) -> None:
-    matches, others = compare_layers(build(), renamed[1])
-    assert all(one.fits for one in matches)
-    assert others == []
+    found = compare_layers(build(), renamed[1])
+    assert all(one.fits for one in found.layers)
+    assert found.others == ()
+
+
+def test_part_of_a_larger_network_is_refused(tmp_path: Path) -> None:
+    # Every layer of plain34 is in resnet34, which has shortcuts besides.
+    path = tmp_path / "resnet34.npz"
+    save_backbone_npz(build("resnet34"), path)
+    plain = build("plain34")
+    before = plain.get_weights()[0]
+
+    found = compare_layers(plain, path)
+
+    assert all(one.fits for one in found.layers)
+    assert found.foreign == tuple(f"stage{stage}_block1_shortcut" for stage in (2, 3, 4))
+    with pytest.raises(WeightsError, match="larger network: 3 of its convolutions.*'stage2_block1"):
+        load_backbone_weights(plain, path)
+    assert np.array_equal(before, plain.get_weights()[0])
+    load_backbone_weights(plain, path, partial=True)
+    assert not np.array_equal(before, plain.get_weights()[0])
+
+
+@pytest.mark.parametrize("name", ["m.h5", "m.keras", "m.weights.h5"])
+def test_deeper_network_of_the_same_names_is_refused(name: str, tmp_path: Path) -> None:
+    shape = (32, 32, 3)
+    deeper = keras.applications.VGG19(weights=None, include_top=False, input_shape=shape)
+    (deeper.save_weights if name == "m.weights.h5" else deeper.save)(tmp_path / name)
+
+    with pytest.raises(WeightsError, match="larger network: 3 of its.*'block3_conv4'.*vgg16|vgg16"):
+        load_backbone_weights(build("vgg16"), tmp_path / name)
+
+
+@pytest.mark.parametrize("name", ["m.h5", "m.keras", "m.weights.h5"])
+def test_network_that_is_the_beginning_of_another_takes_its_file(name: str, tmp_path: Path) -> None:
+    whole = keras.applications.MobileNet(weights=None, input_shape=(32, 32, 3), classes=7)
+    (whole.save_weights if name == "m.weights.h5" else whole.save)(tmp_path / name)
+    first = build("tl_small")
+
+    load_backbone_weights(first, tmp_path / name)
+
+    for one in first.layers:
+        if one.weights:
+            theirs = whole.get_layer(one.name).get_weights()
+            assert all(np.array_equal(a, b) for a, b in zip(one.get_weights(), theirs, strict=True))
 
 
 def test_weights_of_a_run_serve_another_with_other_classes(trained: Any) -> None:

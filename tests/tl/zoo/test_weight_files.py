@@ -205,6 +205,19 @@ def test_odd_structure_is_said_to_be_damaged(tmp_path: Path) -> None:
         read_layers(path)
 
 
+def test_groups_of_several_names_are_refused_and_not_walked_again_and_again(tmp_path: Path) -> None:
+    path = tmp_path / "weights.h5"
+    with h5py.File(path, "w") as file:
+        group = file.create_group("layers")
+        for _ in range(45):  # 2^45 ways to the innermost
+            inner = group.create_group("a")
+            group["b"] = inner
+            group = inner
+        group["vars/0"] = KERNEL
+    with pytest.raises(WeightsError, match="has several names"):
+        read_layers(path)
+
+
 def test_file_without_weights_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "weights.h5"
     with h5py.File(path, "w") as file:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import pickle
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,10 @@ from click.testing import CliRunner
 from tl.cli.weights import weights
 from tl.errors import ConfigError, WeightsError
 from tl.zoo.backbones import BACKBONES, find_backbone
+from tl.zoo.build import build_backbone
 from tl.zoo.inventory import NOT_STATED, licence_of
+from tl.zoo.load import save_backbone_npz
+from tl.zoo.weights import resolve_weights
 
 from .conftest import ServeWeights, hdf5, published_at
 
@@ -102,6 +106,79 @@ def test_path_gives_no_file_that_a_run_would_refuse(folder: Path) -> None:
     assert "is not the file that Keras publishes" in str(refused("path", "resnet50"))
 
 
+def test_own_files_are_compared_with_what_was_written_beside_them(folder: Path) -> None:
+    save_backbone_npz(build_backbone(find_backbone("lenet5")), folder / "lenet5.npz")
+    whole = (folder / "lenet5.npz").read_bytes()
+    (folder / "allconv.npz").write_bytes(pickle.dumps([1, 2]))
+    (folder / "resnet18.npz").write_bytes(whole[: len(whole) // 2])
+
+    def states() -> dict[str, str]:
+        rows = json.loads("\n".join(said("list", "--json")))
+        return {row["backbone"]: row["state"] for row in rows}
+
+    assert states() == {
+        "tl_small": "as recorded", "lenet5": "own", "allconv": "damaged", "resnet18": "damaged",
+    }  # fmt: skip
+    facts = {"sha256": hashlib.sha256(whole).hexdigest()}
+    (folder / "lenet5.json").write_text(json.dumps(facts))
+    assert states()["lenet5"] == "as recorded"
+    assert said("path", "lenet5") == [str(folder / "lenet5.npz")]
+    (folder / "lenet5.npz").write_bytes(whole + b"x")
+    assert states()["lenet5"] == "altered"
+    words = str(refused("verify", str(folder / "lenet5.npz")))
+    assert "1 file altered or damaged" in words
+    assert "copy it again from where it was made" in words
+    for name in ("allconv", "resnet18"):
+        with pytest.raises(WeightsError):
+            CliRunner().invoke(weights, ["path", name], catch_exceptions=False)
+
+
+def test_weights_of_a_classic_built_otherwise_are_refused(folder: Path) -> None:
+    path, row = folder / "mine.npz", find_backbone("lenet5:activation=elu")
+    save_backbone_npz(build_backbone(find_backbone("lenet5")), path)
+    path.with_suffix(".json").write_text(json.dumps({"config": {"backbone": "lenet5"}}))
+    (folder / "run").mkdir()
+    (folder / "run" / "x.weights.h5").write_bytes(path.read_bytes())
+    (folder / "run" / "run.json").write_text(json.dumps({"backbone": "lenet5", "config": {}}))
+
+    for choice in (path, folder / "run"):
+        found = resolve_weights(row, str(choice))
+        with pytest.raises(
+            WeightsError, match="weights of lenet5, and lenet5:activation=elu is an"
+        ):
+            build_backbone(row, weights=found)
+        assert "--backbone lenet5" in str(refused("verify", str(choice), "--backbone", row.name))
+        build_backbone(row, weights=replace(found, partial=True))
+        build_backbone(find_backbone("lenet5"), weights=found)
+
+
+@pytest.mark.usefixtures("published")
+def test_what_cannot_be_downloaded_is_said_with_what_to_do(
+    folder: Path, closed_url: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    row = published_at(BACKBONES["resnet50"], closed_url)
+    monkeypatch.setitem(BACKBONES, "resnet50", row)
+    words = str(refused("fetch", "resnet50", "--to", str(tmp_path / "car")))
+    assert "cannot download" in words
+    assert (
+        "--to FOLDER puts it into a folder to carry here and to name with TL_WEIGHTS_DIR" in words
+    )
+    assert not (tmp_path / "car").exists()
+    words = str(refused("fetch", "resnet50", "--to", str(Path(__file__) / "x")))
+    assert "cannot be made a folder" in words
+    monkeypatch.setenv("TL_WEIGHTS_DIR", str(tmp_path / "none"))
+    assert "is not a folder" in str(refused("fetch", "resnet50"))
+
+
+@pytest.mark.usefixtures("published", "folder")
+def test_published_file_is_known_by_its_name_wherever_it_lies(tmp_path: Path) -> None:
+    (tmp_path / NAME).write_bytes(CONTENT)
+    (line,) = said("verify", str(tmp_path / NAME))
+    assert line.startswith("as published")
+    (tmp_path / NAME).write_bytes(CONTENT + b"x")
+    assert f"fetch resnet50 --to {tmp_path}" in str(refused("verify", str(tmp_path / NAME)))
+
+
 @pytest.mark.parametrize("size", ["-3", "0", "-5", "31"])
 @pytest.mark.parametrize("command", ["path", "fetch"])
 def test_sizes_that_no_backbone_takes_are_refused(command: str, size: str, folder: Path) -> None:
@@ -116,7 +193,7 @@ def test_altered_file_is_named_and_fails(folder: Path) -> None:
     assert any(line.startswith("as published") and line.endswith(NAME) for line in said("verify"))
     (folder / NAME).write_bytes(CONTENT + b"x")
     words = str(refused("verify", str(folder / NAME)))
-    assert "1 file not as published" in words
+    assert "1 file altered or damaged" in words
     assert "tl weights fetch resnet50" in words
     assert (folder / NAME).read_bytes() == CONTENT + b"x"
 
@@ -173,7 +250,7 @@ def test_what_cannot_be_is_refused_in_words(folder: Path) -> None:
     assert "tl weights fetch vgg16" in str(refused("path", "vgg16"))
     assert "no such file" in str(refused("verify", str(folder / "none.h5")))
     (folder / "mine.h5").write_bytes(CONTENT)
-    assert "nothing to compare it with" in str(refused("verify", str(folder / "mine.h5")))
+    assert "nothing is known to compare it with" in str(refused("verify", str(folder / "mine.h5")))
     assert "name the FILE, too" in str(refused("verify", "--backbone", "vgg16"))
 
 

@@ -82,6 +82,14 @@ def check_style(architecture: str, style: Style) -> None:
         )
 
 
+def has_dropout(architecture: str) -> bool:
+    """Say whether a backbone of it has dropout: most have it where a backbone has ended.
+
+    The head that follows has a dropout of its own.
+    """
+    return architecture == "allconv"
+
+
 def restyled(architecture: str, changes: dict[str, Any]) -> Style:
     """Return the style of an architecture's paper with changes, for a backbone.
 
@@ -92,8 +100,7 @@ def restyled(architecture: str, changes: dict[str, Any]) -> Style:
     Raises:
         ConfigError: a value that there is not, or that has no place here.
     """
-    # A backbone ends before the fully connected layers; the head has a dropout of its own.
-    if "dropout" in changes and architecture != "allconv":
+    if "dropout" in changes and not has_dropout(architecture):
         raise ConfigError(
             f"dropout of {architecture} belongs to its fully connected layers, which a backbone "
             "leaves out; set model.dropout for the head"
