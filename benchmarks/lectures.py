@@ -145,7 +145,11 @@ def train_missing(options: argparse.Namespace) -> None:
         if (name, seed) in known:
             continue
         facts = train_one(name, sides[name], seed, training, test, options.epochs)
-        facts |= {"precision": options.precision, "machine": options.machine}
+        facts |= {
+            "precision": options.precision,
+            "backend": keras.backend.backend(),
+            "machine": options.machine,
+        }
         with options.results.open("a") as file:  # one write: workers do not mix their lines
             file.write(json.dumps(facts) + "\n")
         print(name, seed, facts["epochs"][-1], flush=True)

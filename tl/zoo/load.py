@@ -110,9 +110,10 @@ def load_backbone_weights(model: keras.Model, path: Path, *, partial: bool = Fal
     Layers are matched by name. Layers that Keras numbered itself (``conv2d_12``) are matched by
     their order among those of their class, since the numbers depend on what else the process had
     built. A file that lacks one of these names is matched by class and order, else by position, if
-    every shape agrees then, as Keras does for the files it publishes. What the file has beyond the last of
-    them (a top, or the rest of a network that the model is the beginning of) is ignored;
-    convolutions between them make the file that of a larger network, such as VGG-19's for VGG-16.
+    every shape agrees then, as Keras does for the files it publishes. What the file has beyond
+    the last of them (a top, or the rest of a network that the model is the beginning of) is
+    ignored; convolutions between them make the file that of a larger network, such as VGG-19's for
+    VGG-16.
 
     Args:
         model: a backbone of ``build_backbone``.
