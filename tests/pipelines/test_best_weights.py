@@ -24,10 +24,10 @@ def classifier() -> Classifier:
 
 @pytest.fixture
 def small_disk(mount_disk: Callable[[str], Path], trained: Any) -> Path:
-    """A run's folder on a real file system of 2 MiB that is full."""
-    folder = mount_disk("2m")
+    """A run's folder on a real file system of 8 MiB that is full."""
+    folder = mount_disk("8m")
     write_record(folder, read_record(trained.run))
-    (folder / "other").write_bytes(b"x" * (1900 * 1024))
+    (folder / "other").write_bytes(b"x" * (7900 * 1024))
     return folder
 
 

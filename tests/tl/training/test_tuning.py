@@ -1,6 +1,7 @@
 """What trains, what stays, and which weights a run ends with."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 
 from tl.errors import TrainingError
 from tl.heads import NORM
+from tl.strategy import Decision, Evidence, decide
 from tl.training.checkpoints import Checkpoint, read_checkpoint
 from tl.training.progress import EpochRecord, Silent
 from tl.training.standing import CheckpointWriter
@@ -247,7 +249,7 @@ def test_same_seed_gives_the_same_weights_to_the_bit(training_setup: Setup) -> N
 
 EVERYTHING = {
     "training.strategy": "all",
-    "training.penalty": 1.0,  # so that fine-tuning has something to gain
+    "training.penalty": 1e3,  # so that fine-tuning has something to gain
     "training.learning_rate": 3e-3,
     "training.epochs": 4,
     "training.ema": 0.5,
@@ -364,7 +366,7 @@ def test_auto_goes_on_only_where_its_first_round_has_paid(
     monkeypatch.setattr("tl.strategy.LITTLE", 3)
     monkeypatch.setattr("tl.strategy.CERTAIN", 1e9)  # pictures like those of the pretraining
     # A head that is hardly allowed to learn leaves fine-tuning much to gain, another one nothing.
-    options = {"training.penalty": 10.0} if pays else {"training.learning_rate": 1.0}
+    options = {"training.penalty": 1e3} if pays else {"training.learning_rate": 1.0}
     setup = training_setup(**{"training.strategy": "auto", "training.epochs": 8, **options})
 
     records = _train(setup | {"say": said.append})
@@ -382,7 +384,7 @@ def test_run_killed_between_rounds_goes_on_as_it_would_have(
 ) -> None:
     monkeypatch.setattr("tl.strategy.LITTLE", 3)
     monkeypatch.setattr("tl.strategy.CERTAIN", 1e9)  # pictures like those of the pretraining
-    options = {"training.strategy": "auto", "training.epochs": 8, "training.penalty": 10.0}
+    options = {"training.strategy": "auto", "training.epochs": 8, "training.penalty": 1e3}
     setup = training_setup(**options)
     expected = _train(setup)
     steps = Task(**setup).steps_per_epoch
@@ -410,9 +412,10 @@ def test_run_killed_between_rounds_goes_on_as_it_would_have(
 def test_pictures_of_another_kind_are_fine_tuned_without_rounds(
     training_setup: Setup, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tl.strategy.LITTLE", 3)
-    monkeypatch.setattr("tl.strategy.CERTAIN", -1e9)
-    monkeypatch.setattr("tl.strategy.WORTH", -1e9)
+    def different(evidence: Evidence) -> Decision:
+        return replace(decide(evidence), amount="more", kind="different", strategy="all")
+
+    monkeypatch.setattr("tl.training.opening.decide", different)
 
     records = _train(training_setup(**{"training.strategy": "auto", "training.epochs": 3}))
 
