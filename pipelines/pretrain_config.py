@@ -7,14 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
-from tl.config import AugmentConfig
+from tl.config import LARGEST_SIDE, AugmentConfig
 from tl.errors import ConfigError, nearest
 from tl.zoo.backbones import find_backbone
 
 RECIPES = tuple(
     name for name in get_args(get_type_hints(AugmentConfig)["recipe"]) if name != "auto"
 )
-LARGEST_SIDE = 2048  # as of `tl finetune`
 BESIDE_TRAINING = ("output", "checkpoint", "keep", "licence")
 """Settings that may change when a training goes on."""
 

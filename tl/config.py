@@ -13,6 +13,9 @@ from tl.errors import ConfigError
 from tl.model_name import check_model_name
 from tl.transforms import TransformSettings, check_transforms
 
+LARGEST_SIDE = 2048
+"""Pixels of the views that a network is trained on."""
+
 Strategy = Literal["auto", "features", "stages", "last", "all"]
 
 
@@ -112,7 +115,10 @@ class ModelConfig:
 
     def __post_init__(self) -> None:
         size = self.image_size
-        _require(size is None or 16 <= size <= 2048, "model.image_size", size, "16 to 2048 pixels")
+        _require(
+            size is None or 16 <= size <= LARGEST_SIDE,
+            "model.image_size", size, f"16 to {LARGEST_SIDE} pixels",
+        )  # fmt: skip
         _require(0 <= self.dropout < 1, "model.dropout", self.dropout, "0 to below 1")
         _require(0 <= self.hidden <= 8192, "model.hidden", self.hidden, "0 to 8192")
 

@@ -178,6 +178,7 @@ def test_ten_thousand_runs_take_under_two_seconds(tmp_path: Path) -> None:
         rows = choose_runs(list_runs(tmp_path), where=["state=finished"], sort="value")
         again.append(time.perf_counter() - began)
         assert rows[0].id == "09999"
-    # Twice the aim, and the best of three, as other tests keep the cores busy beside this one.
+    # Twice the aim at first, as other tests keep the cores busy beside this one; then three tries,
+    # of which one has to reach the aim itself.
     assert first < 4
-    assert min(again) < 2
+    assert min(again) < 1
