@@ -96,7 +96,7 @@ def _places(
         for row, path in own:
             if row.name.partition(":")[0] == backbone.name:
                 yield row, path, None
-        for published in dict.fromkeys(backbone.all_published_files()):
+        for published in _published_files(backbone):
             for folder in folders:
                 path = folder / published.name
                 if path.is_file():
@@ -106,10 +106,15 @@ def _places(
 def _by_name(path: Path) -> list[tuple[Backbone, Path, PublishedFile | None]]:
     """Return whose published file a path is by its name, wherever it lies."""
     for backbone in BACKBONES.values():
-        for published in backbone.all_published_files():
+        for published in _published_files(backbone):
             if published.name == path.name:
                 return [(backbone, path, published)]
     return []
+
+
+def _published_files(backbone: Backbone) -> tuple[PublishedFile, ...]:
+    """Return what Keras publishes of a backbone; of tl_small nothing: it takes a MobileNet's."""
+    return () if backbone.shipped_weights else tuple(dict.fromkeys(backbone.all_published_files()))
 
 
 def _own_files(folders: list[Path], environ: Mapping[str, str]) -> list[tuple[Backbone, Path]]:

@@ -170,6 +170,14 @@ def test_what_cannot_be_downloaded_is_said_with_what_to_do(
     assert "is not a folder" in str(refused("fetch", "resnet50"))
 
 
+def test_file_that_two_backbones_can_begin_with_is_of_the_one_it_was_published_for(
+    folder: Path,
+) -> None:
+    (folder / "mobilenet_1_0_224_tf.h5").write_bytes(CONTENT)
+    rows = json.loads("\n".join(said("list", "--json")))
+    assert [row["backbone"] for row in rows if row["kind"] == "imagenet"] == ["mobilenet"]
+
+
 @pytest.mark.usefixtures("published", "folder")
 def test_published_file_is_known_by_its_name_wherever_it_lies(tmp_path: Path) -> None:
     (tmp_path / NAME).write_bytes(CONTENT)
